@@ -1,0 +1,29 @@
+"""Extractors by name. An extractor is a function ``(text, **context) -> (value or None, name of the rule that fired)``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Any, Protocol
+
+from evals.errors import SpecError
+
+
+class Extractor(Protocol):
+    """Reads an answer out of a reply. ``choices`` maps option letters to option texts where the task has options."""
+
+    def __call__(self, text: str, **context: Any) -> tuple[str | None, str]: ...
+
+
+EXTRACTORS: dict[str, str] = {}
+
+
+def get_extractor(name: str) -> Extractor:
+    """An extractor by name. Raises :class:`SpecError` with the nearest name if unknown."""
+    if name not in EXTRACTORS:
+        near = difflib.get_close_matches(name, EXTRACTORS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SpecError(f"Unknown extractor {name!r}.{hint} Known extractors: {', '.join(sorted(EXTRACTORS))}.")
+    module, _, attribute = EXTRACTORS[name].partition(":")
+    extractor: Extractor = getattr(importlib.import_module(module), attribute)
+    return extractor

@@ -1,0 +1,35 @@
+"""Metrics by name. Explicit names to dotted paths, imported only when asked for; packages add theirs by entry point."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+from evals.errors import SpecError
+from evals.metrics.base import Metric
+
+ENTRY_POINT_GROUP = "omnilmm_eval.metrics"
+
+METRICS: dict[str, str] = {}
+
+
+def metric_names() -> list[str]:
+    """Names of all metrics, built in and from installed packages, sorted."""
+    return sorted(set(METRICS) | {point.name for point in entry_points(group=ENTRY_POINT_GROUP)})
+
+
+def get_metric(name: str, **options: Any) -> Metric:
+    """A metric by name; ``options`` go to its constructor. Raises :class:`SpecError` with the nearest name if unknown."""
+    if name in METRICS:
+        module, _, attribute = METRICS[name].partition(":")
+        cls = getattr(importlib.import_module(module), attribute)
+    elif found := [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == name]:
+        cls = found[0].load()
+    else:
+        near = difflib.get_close_matches(name, metric_names(), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SpecError(f"Unknown metric {name!r}.{hint} Known metrics: {', '.join(metric_names())}.")
+    metric: Metric = cls(**options)
+    return metric

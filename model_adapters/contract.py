@@ -1,0 +1,240 @@
+"""The adapter contract: what the harness asks of a model and what it gets back.
+
+This is the one module that both sides share. It holds types only and imports nothing heavy: no torch, no
+transformers, no PIL at import time. Everything in it is a frozen record, except :class:`ModelAdapter` itself.
+
+    Request ──▶ ModelAdapter.generate / score_choices ──▶ Response
+
+A request carries its turns (text and images, in order), its generation settings and, for the likelihood protocol, the
+choices to be scored. An adapter may answer requests in any order and in batches of its own making; the request id is
+what joins answer and question again.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class EvalError(Exception):
+    """Root of every error this project raises on purpose.
+
+    The message is one paragraph for the user: what was found and where, what was expected, and the remedy.
+    """
+
+    exit_code = 2
+
+
+class AdapterError(EvalError):
+    """A model cannot be loaded, or cannot do what is asked of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image that is decoded late, by whoever needs its pixels.
+
+    Attributes:
+        sha256: hex digest of the encoded bytes (the file as stored), the image's identity everywhere.
+        name: where it came from (file name, row), for messages only.
+        read: returns the encoded bytes.
+    """
+
+    sha256: str
+    name: str = field(compare=False)
+    read: Callable[[], bytes] = field(repr=False, compare=False)
+
+    def open(self) -> Image.Image:
+        """Decode the image completely; a truncated or corrupt file raises ``OSError`` here and nowhere later."""
+        from PIL import Image
+
+        image = Image.open(io.BytesIO(self.read()))
+        image.load()
+        return image
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation: strings and images in the order in which the model shall see them."""
+
+    role: Literal["system", "user", "assistant"]
+    content: tuple[str | ImageRef, ...]
+
+    @property
+    def text(self) -> str:
+        """The turn's text, without its images."""
+        return "".join(part for part in self.content if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[ImageRef, ...]:
+        """The turn's images, in order."""
+        return tuple(part for part in self.content if isinstance(part, ImageRef))
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How an answer is decoded. Part of a result's identity, field by field.
+
+    Attributes:
+        max_new_tokens: most tokens to generate, >= 1.
+        num_beams: 1 is greedy (or sampling); more is beam search.
+        repetition_penalty: 1.0 is off; > 1 divides positive logits of tokens already generated.
+        do_sample: draw from the distribution instead of taking the maximum.
+        temperature, top_p, top_k: only read when ``do_sample`` is true; ``top_k`` 0 is off.
+        stop: strings that end an answer; the answer is cut before the first one.
+        seed: of the sampling generator; recorded.
+    """
+
+    max_new_tokens: int = 64
+    num_beams: int = 1
+    repetition_penalty: float = 1.0
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model.
+
+    Attributes:
+        request_id: unique within a task; ``sample_id`` or ``sample_id#k`` for the k-th rotation of a question.
+        turns: the conversation so far; the last turn is the user's.
+        generation: decoding settings.
+        choices: for ``score_choices``: the continuations whose likelihood is asked, in order.
+    """
+
+    request_id: str
+    turns: tuple[Turn, ...]
+    generation: GenerationSettings = GenerationSettings()
+    choices: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> tuple[ImageRef, ...]:
+        """All images of the conversation, in order."""
+        return tuple(image for turn in self.turns for image in turn.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request; null where an adapter cannot know."""
+
+    prompt_tokens: int | None = None  # text and image together
+    image_tokens: int | None = None
+    new_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of one request went, in milliseconds; null is unknown, never zero.
+
+    In a batch, ``vision_ms``, ``prefill_ms`` and ``decode_ms`` are the batch's time divided by its rows, so that they add
+    up over a run; ``batch_ms`` is the wall time that this request really waited. A stage whose result was reused
+    (vision features kept from an earlier question on the same image) took 0.0 ms.
+    """
+
+    image_ms: float | None = None  # read, decode, resize, normalise
+    vision_ms: float | None = None  # vision tower and resampler
+    prefill_ms: float | None = None
+    decode_ms: float | None = None
+    batch_ms: float | None = None
+    batch_size: int | None = None
+    ttft_ms: float | None = None  # submit to first token on the host
+    tpot_ms: float | None = None  # (last token - first token) / (n - 1); null below two tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one request has no answer."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model made of one request. Either ``failure`` is set, or ``text`` (or ``choice_scores``) is the answer.
+
+    Attributes:
+        choice_scores: sum of log-probabilities of each choice's tokens (natural log), for ``score_choices``.
+        choice_tokens: number of tokens of each choice, for length normalisation.
+        finish: ``stop`` (end token or stop string), ``length`` (max_new_tokens), ``error``.
+    """
+
+    request_id: str
+    text: str = ""
+    finish: Literal["stop", "length", "error"] = "stop"
+    choice_scores: tuple[float, ...] | None = None
+    choice_tokens: tuple[int, ...] | None = None
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an adapter can do; the harness asks before it plans.
+
+    Attributes:
+        max_images: images a request may carry; 0 is text only, None is any number.
+        text_only: requests without an image are answered.
+        choice_scoring: ``score_choices`` works.
+        stage_timing: the stages of :class:`Timing` are filled in.
+        streaming: TTFT and inter-token times are measured.
+    """
+
+    max_images: int | None = 1
+    text_only: bool = False
+    choice_scoring: bool = False
+    stage_timing: bool = False
+    streaming: bool = False
+
+
+class ModelAdapter(ABC):
+    """One model behind one interface. Built by ``model_adapters.load_adapter(name, **options)``.
+
+    Promises every adapter keeps (checked by ``tests/adapter_contract.py``): each request id comes back exactly once;
+    one failing request becomes a response with ``failure`` set and does not disturb the others; greedy answers are the
+    same at any batch size within the documented tolerance; no global state is changed.
+    """
+
+    capabilities: Capabilities
+
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """What makes this model this model, as plain JSON values.
+
+        At least ``adapter``, ``adapter_version``, ``model`` (a name for people), ``weights`` (fingerprint or null), ``dtype``,
+        ``parameters`` (number or null) and every option that can change an answer.
+        """
+
+    @abstractmethod
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """Answer requests, in any order. Pulls from ``requests`` lazily, at most a few batches ahead."""
+
+    def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """Log-likelihood of each request's choices. Only where ``capabilities.choice_scoring``."""
+        raise AdapterError(
+            f"{self.identity().get('model', type(self).__name__)} cannot score choices by likelihood; "
+            "use a protocol that generates answers (vanilla, circular), or an adapter that can."
+        )
+
+    def prompt_text(self, request: Request) -> str:
+        """The prompt exactly as the model gets it, for people to read; images appear as ``<image>``."""
+        return "\n".join(turn.text for turn in request.turns)
+
+    def memory_mib(self) -> Mapping[str, float | None]:
+        """Device memory in MiB (2**20 bytes): ``peak_allocated_mib``, ``peak_reserved_mib``, ``weights_mib``; null if unknown."""
+        return {}
+
+    def close(self) -> None:
+        """Free the model's memory. The adapter is not used afterwards."""

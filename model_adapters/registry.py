@@ -1,0 +1,55 @@
+"""Adapters by name. Explicit names to dotted paths; other packages add theirs through an entry point."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from importlib.metadata import entry_points
+from typing import Any
+
+from model_adapters.contract import AdapterError, ModelAdapter
+
+ENTRY_POINT_GROUP = "omnilmm_eval.adapters"
+
+ADAPTERS: dict[str, str] = {
+    "omnilmm": "model_adapters.omnilmm.adapter:OmniLMMAdapter",
+    "minicpm": "model_adapters.omnilmm.text_adapter:MiniCPMAdapter",
+    "null": "model_adapters.null:NullAdapter",
+}
+
+
+def adapter_names() -> list[str]:
+    """Names of all adapters, built in and from installed packages, sorted."""
+    return sorted(set(ADAPTERS) | {point.name for point in entry_points(group=ENTRY_POINT_GROUP)})
+
+
+def adapter_class(name: str) -> type[ModelAdapter]:
+    """The class behind a name. Raises :class:`AdapterError` with the nearest name for an unknown one."""
+    if name in ADAPTERS:
+        module, _, attribute = ADAPTERS[name].partition(":")
+        loaded: type[ModelAdapter] = getattr(importlib.import_module(module), attribute)
+        return loaded
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            plugin: type[ModelAdapter] = point.load()
+            return plugin
+    near = difflib.get_close_matches(name, adapter_names(), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise AdapterError(f"Unknown adapter {name!r}.{hint} Known adapters: {', '.join(adapter_names())}.")
+
+
+def load_adapter(name: str, **options: Any) -> ModelAdapter:
+    """Build an adapter: ``load_adapter("omnilmm", checkpoint=..., dtype=..., device=...)``.
+
+    Raises:
+        AdapterError: unknown adapter, unknown option (with the nearest name), or whatever keeps the model from loading.
+    """
+    cls = adapter_class(name)
+    known = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise AdapterError(f"Adapter {name!r} has no option {option!r}.{hint} Its options: {', '.join(known)}.")
+    return cls(**options)
