@@ -1,0 +1,16 @@
+"""Fixtures that several rooms share."""
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data beside the checkout; tests that need it skip where it is absent."""
+    folder = PROJECT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the reference data folder ../shared is not beside this checkout")
+    return folder
