@@ -1,6 +1,6 @@
 """The records that travel from data to report. Frozen; each can be written as one JSON line.
 
-    Sample ──▶ Request ──▶ Response ──▶ Answer (journal line) ──▶ ScoredSample
+Sample ──▶ Request ──▶ Response ──▶ Answer (journal line) ──▶ ScoredSample
 """
 
 from __future__ import annotations

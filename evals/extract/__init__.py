@@ -1,4 +1,4 @@
-"""Reading an answer out of a reply: deterministic, apart from scoring, never a guess. ``get_extractor(name)`` is the way in."""
+"""Reading an answer out of a reply: deterministic, apart from scoring, never a guess."""
 
 from evals.extract.registry import EXTRACTORS, Extractor, get_extractor
 

@@ -1,4 +1,4 @@
-"""Extractors by name. An extractor is a function ``(text, **context) -> (value or None, name of the rule that fired)``."""
+"""Extractors by name. An extractor maps ``(text, **context)`` to ``(value or None, name of the rule that fired)``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a metric is: per-sample scores, and numbers that are functions of sums over units.
 
-Every number of every metric here is ``combine(sum of unit vectors)``: a mean is ``sum / count``, F1 is a function of the sums
-of true positives and so on, BLEU of n-gram counts. So each metric hands out its unit vectors once, and value,
+Every number of every metric here is ``combine(sum of unit vectors)``: a mean is ``sum / count``, F1 is a function of
+the sums of true positives and so on, BLEU of n-gram counts. So each metric hands out its unit vectors once, and value,
 interval (cluster bootstrap or the analytic clustered error), paired difference and drill-down are all computed from
 those vectors by ``evals.statistics``, never by scoring again.
 """
@@ -55,12 +55,14 @@ def _ratio(totals: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(totals[..., 0] / totals[..., 1])
 
 
-# Functions from totals of shape (..., k) to values of shape (...); NaN where undefined. Metrics with a formula of their own
-# register it here under the metric's name, so that a stored statistic can be combined again without the metric's code.
+# Functions from totals of shape (..., k) to values of shape (...); NaN where undefined. Metrics with a formula of their
+# own register it here under the metric's name, so that a stored statistic can be combined again without scoring.
 COMBINE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {"ratio": _ratio}
 
 
-def mean_statistic(name: str, scores: Sequence[float | None], rows: Sequence[int] | None = None, **kwargs: Any) -> Statistic:
+def mean_statistic(
+    name: str, scores: Sequence[float | None], rows: Sequence[int] | None = None, **kwargs: Any
+) -> Statistic:
     """The mean of per-unit scores as a statistic; units whose score is None are left out (and lower the coverage)."""
     index = range(len(scores)) if rows is None else rows
     kept = [(row, score) for row, score in zip(index, scores, strict=True) if score is not None]
@@ -69,8 +71,8 @@ def mean_statistic(name: str, scores: Sequence[float | None], rows: Sequence[int
 
 
 class Metric:
-    """Base of all metrics. A subclass sets the class attributes and overrides ``score_samples`` (mean of per-sample scores)
-    or ``statistics`` as well (anything else).
+    """Base of all metrics. A subclass sets the class attributes and overrides ``score_samples`` (for a mean of
+    per-sample scores), or ``statistics`` as well (for anything else).
 
     Attributes:
         name: registry name.
@@ -90,25 +92,35 @@ class Metric:
     optional_columns: tuple[str, ...] = ()
     source: str = ""
 
-    def score_samples(self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]) -> Scores:
+    def score_samples(
+        self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
+    ) -> Scores:
         """One score a row; None where a row has none (failed request, undefined)."""
         raise NotImplementedError
 
-    def statistics(self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]) -> list[Statistic]:
+    def statistics(
+        self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
+    ) -> list[Statistic]:
         """All numbers of this metric, the headline first."""
         return [mean_statistic(self.headline, self.score_samples(predictions, references, **columns))]
 
-    def compute(self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]) -> dict[str, float | None]:
+    def compute(
+        self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
+    ) -> dict[str, float | None]:
         """All numbers by name, e.g. ``{"anls": 0.81}``."""
         return {s.name: s.value for s in self.statistics(predictions, references, **columns)}
 
-    def check(self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], columns: dict[str, Sequence[Any]]) -> None:
-        """Raise :class:`DataError` where lengths differ or a needed column is missing; every public method calls it first."""
+    def check(
+        self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], columns: dict[str, Sequence[Any]]
+    ) -> None:
+        """Raise :class:`DataError` where lengths differ or a needed column is missing; public methods call it first."""
         lengths = {"predictions": len(predictions), "references": len(references)}
         lengths |= {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
-            raise DataError(f"Metric {self.name!r} needs columns of one length, found {listed}. Give one entry per sample in each.")
+            raise DataError(
+                f"Metric {self.name!r} needs columns of one length, found {listed}. Give one entry per sample in each."
+            )
         missing = [name for name in self.columns if name not in columns]
         if missing:
             raise DataError(f"Metric {self.name!r} needs the column(s) {', '.join(missing)}, which were not given.")

@@ -21,7 +21,7 @@ def metric_names() -> list[str]:
 
 
 def get_metric(name: str, **options: Any) -> Metric:
-    """A metric by name; ``options`` go to its constructor. Raises :class:`SpecError` with the nearest name if unknown."""
+    """A metric by name; ``options`` go to its constructor. An unknown name is a :class:`SpecError` with the nearest."""
     if name in METRICS:
         module, _, attribute = METRICS[name].partition(":")
         cls = getattr(importlib.import_module(module), attribute)
