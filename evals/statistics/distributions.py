@@ -1,0 +1,48 @@
+"""Normal, t, binomial and beta functions, from ``scipy.special`` (importing ``scipy.stats`` costs 0.5 s)."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import special
+
+
+def normal_cdf(z: float) -> float:
+    """P(Z <= z) for a standard normal Z."""
+    return float(special.ndtr(z))
+
+
+def normal_quantile(probability: float) -> float:
+    """The z with P(Z <= z) = probability."""
+    return float(special.ndtri(probability))
+
+
+def t_cdf(t: float, df: float) -> float:
+    """P(T <= t) for Student's t with ``df`` > 0 degrees of freedom (``df`` may be a fraction)."""
+    if math.isinf(t):
+        return 1.0 if t > 0 else 0.0
+    return float(special.stdtr(df, t))
+
+
+def t_quantile(probability: float, df: float) -> float:
+    """The t with P(T <= t) = probability for ``df`` > 0 degrees of freedom."""
+    return float(special.stdtrit(df, probability))
+
+
+def binomial_cdf(k: int, n: int, probability: float) -> float:
+    """P(X <= k) for X ~ Bin(n, probability); 0 for k < 0."""
+    return 0.0 if k < 0 else float(special.bdtr(k, n, probability))
+
+
+def binomial_pmf(k: int, n: int, probability: float) -> float:
+    """P(X = k) for X ~ Bin(n, probability)."""
+    return binomial_cdf(k, n, probability) - binomial_cdf(k - 1, n, probability)
+
+
+def beta_quantile(probability: float, a: float, b: float) -> float:
+    """Quantile of Beta(a, b) with the limits that make Clopper-Pearson bounds whole: 0 at a = 0, 1 at b = 0."""
+    if a <= 0:
+        return 0.0
+    if b <= 0:
+        return 1.0
+    return float(special.betaincinv(a, b, probability))
