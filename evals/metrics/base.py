@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.errors import DataError
+from evals.metrics.formulas import FORMULAS
 
 Scores = list[float | None]
 
@@ -55,9 +56,9 @@ def _ratio(totals: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(totals[..., 0] / totals[..., 1])
 
 
-# Functions from totals of shape (..., k) to values of shape (...); NaN where undefined. Metrics with a formula of their
-# own register it here under the metric's name, so that a stored statistic can be combined again without scoring.
-COMBINE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {"ratio": _ratio}
+# Functions from totals of shape (..., k) to values of shape (...); NaN where undefined. Formulas of single
+# metrics stand in evals/metrics/formulas.py, so that a stored statistic can be combined again without scoring.
+COMBINE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {"ratio": _ratio, **FORMULAS}
 
 
 def mean_statistic(

@@ -12,7 +12,22 @@ from evals.metrics.base import Metric
 
 ENTRY_POINT_GROUP = "omnilmm_eval.metrics"
 
-METRICS: dict[str, str] = {}
+METRICS: dict[str, str] = {
+    "circular": "evals.metrics.choice:Circular",
+    "multiple_choice": "evals.metrics.choice:MultipleChoice",
+    "pope": "evals.metrics.pope:Pope",
+    "anls": "evals.metrics.anls:Anls",
+    "cer": "evals.metrics.edit:Cer",
+    "chartqapro": "evals.metrics.chartqapro:ChartQaPro",
+    "exact_match": "evals.metrics.exact:ExactMatch",
+    "gqa": "evals.metrics.exact:Gqa",
+    "ned": "evals.metrics.edit:Ned",
+    "ocrbench": "evals.metrics.ocrbench:OcrBench",
+    "relaxed_accuracy": "evals.metrics.relaxed:RelaxedAccuracy",
+    "textvqa_accuracy": "evals.metrics.textvqa:TextVqaAccuracy",
+    "vqa_accuracy": "evals.metrics.vqa:VqaAccuracy",
+    "wer": "evals.metrics.edit:Wer",
+}
 
 
 def metric_names() -> list[str]:
