@@ -15,7 +15,12 @@ class Extractor(Protocol):
     def __call__(self, text: str, **context: Any) -> tuple[str | None, str]: ...
 
 
-EXTRACTORS: dict[str, str] = {}
+EXTRACTORS: dict[str, str] = {
+    "pope": "evals.extract.pope:pope",
+    "robust": "evals.extract.robust:robust",
+    "verbatim": "evals.extract.verbatim:verbatim",
+    "yes_no": "evals.extract.yes_no:yes_no",
+}
 
 
 def get_extractor(name: str) -> Extractor:
