@@ -17,8 +17,8 @@ Combine = Callable[[Floats], Floats]
 
 SEED = 20240229
 RESAMPLES = 2000
-# More clusters than this are first merged at random into so many blocks; that adds an error of 1.1 % (1 / sqrt(2 * 4096))
-# to the standard error, below the 1.6 % of 2,000 resamples.
+# More clusters than this are first merged at random into so many blocks. That adds 1.1 %, 1 / sqrt(2 x 4096),
+# of error to the standard error, below the 1.6 % of 2,000 resamples.
 MAX_BLOCKS = 4096
 _CHUNK = 1 << 20  # drawn cluster numbers held at once
 
