@@ -9,12 +9,13 @@ spliced image features and decoding steps then all come out right, and the weigh
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers.models.granite.configuration_granite import GraniteConfig
 from transformers.models.granite.modeling_granite import GraniteForCausalLM, GraniteRotaryEmbedding
 
 from model_adapters.omnilmm.config import LanguageConfig
+from model_adapters.omnilmm.kv_cache import KeyValueCache
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -38,7 +39,7 @@ class ScaledHead(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
         """(..., in_features) -> (..., out_features)."""
-        return F.linear(input / self.divisor, self.weight)
+        return linear(input / self.divisor, self.weight)
 
 
 class MiniCPMDecoder(GraniteForCausalLM):
@@ -58,6 +59,24 @@ class MiniCPMDecoder(GraniteForCausalLM):
     def embed(self, ids: Tensor) -> Tensor:
         """Scaled token embeddings, (n, length) -> (n, length, hidden_size)."""
         return self.model.embed_tokens(ids)
+
+    def run(self, embeds: Tensor, mask: Tensor | None, positions: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """The layers without transformers' bookkeeping: what a tight decoding loop needs.
+
+        Args:
+            embeds: (n, new, hidden_size).
+            mask: (n or 1, 1, new, columns) bool, True is visible; None is causal (and needs an empty cache, or new = 1).
+            positions: (n or 1, new), counted without padding.
+            cache: holds the columns before, and gets the new ones.
+
+        Returns:
+            (n, new, hidden_size) after the last norm; ``lm_head`` makes logits of it.
+        """
+        rotation = self.model.rotary_emb(embeds, position_ids=positions)  # cosine and sine, (n, new, head_dim) each
+        hidden = embeds
+        for layer in self.model.layers:
+            hidden = layer(hidden, attention_mask=mask, position_embeddings=rotation, past_key_values=cache)
+        return self.model.norm(hidden)
 
     def tie(self) -> None:
         """Let head and embedding share one matrix."""

@@ -7,8 +7,8 @@ the patch grid for the keys. Values carry no position.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
 
 from model_adapters.omnilmm.config import OmniLMMConfig
 
@@ -31,10 +31,10 @@ class CrossAttention(nn.Module):
         n = key.shape[0]
         wq, wk, wv = self.in_proj_weight.chunk(3)  # (width, width) each
         bq, bk, bv = self.in_proj_bias.chunk(3)
-        q = self._heads(F.linear(query, wq, bq)).expand(n, -1, -1, -1)  # (n, heads, q, head_width)
-        k = self._heads(F.linear(key, wk, bk))  # (n, heads, k, head_width)
-        v = self._heads(F.linear(value, wv, bv))  # (n, heads, k, head_width)
-        mixed = F.scaled_dot_product_attention(q, k, v)  # scaled by 1/sqrt(head_width)
+        q = self._heads(linear(query, wq, bq)).expand(n, -1, -1, -1)  # (n, heads, q, head_width)
+        k = self._heads(linear(key, wk, bk))  # (n, heads, k, head_width)
+        v = self._heads(linear(value, wv, bv))  # (n, heads, k, head_width)
+        mixed = scaled_dot_product_attention(q, k, v)  # scaled by 1/sqrt(head_width)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # (n, q, width)
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class Resampler(nn.Module):
             self.key_positions = self.pos_embed.detach().clone()
             return
         table = self.pos_embed.float().reshape(1, self.query_side, self.query_side, -1).permute(0, 3, 1, 2)
-        table = F.interpolate(table, size=(self.grid_side, self.grid_side), mode="bicubic", align_corners=False)
+        table = interpolate(table, size=(self.grid_side, self.grid_side), mode="bicubic", align_corners=False)
         self.key_positions = table.permute(0, 2, 3, 1).flatten(0, 2).to(self.pos_embed.dtype)  # (patches, width)
 
 

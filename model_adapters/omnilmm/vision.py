@@ -9,8 +9,8 @@ error at 448 px), so that nothing is left to interpolate while running.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
 from transformers.models.siglip.modeling_siglip import SiglipVisionModel
 
@@ -73,5 +73,5 @@ def resample_position_table(table: Tensor, grid_side: int) -> Tensor:
     if side == grid_side:
         return table[0]
     grid = table.float().reshape(1, side, side, width).permute(0, 3, 1, 2)  # (1, width, side, side)
-    grid = F.interpolate(grid, size=(grid_side, grid_side), mode="bicubic", antialias=True)
+    grid = interpolate(grid, size=(grid_side, grid_side), mode="bicubic", antialias=True)
     return grid.permute(0, 2, 3, 1).reshape(grid_side * grid_side, width).to(table.dtype)
