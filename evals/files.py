@@ -48,7 +48,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically."""
-    write_atomically(path, lambda file: file.write(data) and None)
+
+    def write(file: BinaryIO) -> None:
+        file.write(data)
+
+    write_atomically(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -34,6 +34,29 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """One request as it is kept in the run directory, so that scoring and reporting need neither data set nor model.
+
+    Attributes:
+        request_id: the sample's id, or ``id#k`` for the k-th rotation of its options.
+        prompt: the text that was asked, pictures left out.
+        fields: what metrics and extractors read: category, choices (letter → text) and so on.
+        references: accepted answers; for multiple choice the right letter.
+        categories: grouping column → this question's value, as text.
+    """
+
+    request_id: str
+    sample_id: str
+    content_hash: str
+    cluster: str
+    prompt: str
+    image_hashes: tuple[str, ...]
+    references: tuple[str, ...]
+    fields: Mapping[str, Any]
+    categories: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One journal line: a request's answer, or its failure. The last complete line of a request wins."""
 

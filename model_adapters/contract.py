@@ -50,11 +50,19 @@ class ImageRef:
     read: Callable[[], bytes] = field(repr=False, compare=False)
 
     def open(self) -> Image.Image:
-        """Decode the image completely; a truncated or corrupt file raises ``OSError`` here and nowhere later."""
+        """Decode the image completely.
+
+        Raises:
+            OSError: the file is truncated, corrupt, no picture, or so large that it looks like an attack. It is raised
+                here and nowhere later, whichever exception Pillow's decoders chose.
+        """
         from PIL import Image
 
-        image = Image.open(io.BytesIO(self.read()))
-        image.load()
+        try:
+            image = Image.open(io.BytesIO(self.read()))
+            image.load()
+        except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            raise OSError(f"{self.name}: {error}") from error
         return image
 
 
@@ -136,8 +144,8 @@ class Usage:
 class Timing:
     """Where the time of one request went, in milliseconds; null is unknown, never zero.
 
-    In a batch, ``vision_ms``, ``prefill_ms`` and ``decode_ms`` are the batch's time divided by its rows, so that they add
-    up over a run; ``batch_ms`` is the wall time that this request really waited. A stage whose result was reused
+    In a batch, ``vision_ms``, ``prefill_ms`` and ``decode_ms`` are the batch's time divided by its rows, so that they
+    add up over a run; ``batch_ms`` is the wall time that this request really waited. A stage whose result was reused
     (vision features kept from an earlier question on the same image) took 0.0 ms.
     """
 
@@ -213,8 +221,8 @@ class ModelAdapter(ABC):
     def identity(self) -> Mapping[str, Any]:
         """What makes this model this model, as plain JSON values.
 
-        At least ``adapter``, ``adapter_version``, ``model`` (a name for people), ``weights`` (fingerprint or null), ``dtype``,
-        ``parameters`` (number or null) and every option that can change an answer.
+        At least ``adapter``, ``adapter_version``, ``model`` (a name for people), ``weights`` (fingerprint or null),
+        ``dtype``, ``device``, ``parameters`` (number or null) and every option that can change an answer.
         """
 
     @abstractmethod
@@ -233,8 +241,8 @@ class ModelAdapter(ABC):
         return "\n".join(turn.text for turn in request.turns)
 
     def memory_mib(self) -> Mapping[str, float | None]:
-        """Device memory in MiB (2**20 bytes): ``peak_allocated_mib``, ``peak_reserved_mib``, ``weights_mib``; null if unknown."""
+        """Device memory in MiB (2**20 bytes): ``peak_allocated_mib``, ``peak_reserved_mib``, ``weights_mib``."""
         return {}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - an adapter that holds nothing has nothing to free
         """Free the model's memory. The adapter is not used afterwards."""

@@ -105,6 +105,15 @@ class Metric:
         """All numbers of this metric, the headline first."""
         return [mean_statistic(self.headline, self.score_samples(predictions, references, **columns))]
 
+    def evaluate(
+        self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
+    ) -> tuple[Scores, list[Statistic]]:
+        """Per-sample scores and all statistics together; a plain mean is scored once for both."""
+        scores = self.score_samples(predictions, references, **columns)
+        if type(self).statistics is Metric.statistics:
+            return scores, [mean_statistic(self.headline, scores)]
+        return scores, self.statistics(predictions, references, **columns)
+
     def compute(
         self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
     ) -> dict[str, float | None]:

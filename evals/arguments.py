@@ -1,0 +1,97 @@
+"""The command line's arguments. Only argparse is imported here, so that --help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+EPILOG = "`run_eval.py COMMAND --help` tells more about one command. Documentation: docs/."
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Only argparse is imported, so that --help answers at once."""
+    top = argparse.ArgumentParser(
+        prog="run_eval.py", description="Evaluate OmniLMM-3B and the models held beside it.", epilog=EPILOG
+    )
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    run = _command(commands, "run", "evaluate a model on tasks or a suite; run again to continue", as_json=True)
+    _add_selection(run)
+    _add_model(run)
+    place = run.add_argument_group("where results go")
+    place.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+    place.add_argument("--out", type=Path, help="the run's own folder, instead of a name made from its identity")
+    place.add_argument("--new", action="store_true", help="start beside an existing run instead of continuing it")
+    run.add_argument(
+        "--max-error-rate", type=float, default=0.01, metavar="SHARE", help="failed requests allowed (0.01)"
+    )
+    run.add_argument("--no-report", action="store_true", help="do not write report.html and report.md")
+    run.add_argument("--quiet", action="store_true", help="no progress")
+
+    listing = _command(commands, "list", "tasks, suites, adapters, metrics and extractors", as_json=True)
+    listing.add_argument("what", nargs="?", default="tasks", choices=LISTS, help="what to list (default: tasks)")
+    listing.add_argument("--family", help="only tasks of this family")
+
+    validate = _command(commands, "validate", "check task and suite files without touching data", as_json=True)
+    validate.add_argument("names", nargs="*", metavar="TASK|SUITE|FILE", help="default: the whole catalogue")
+
+    plan = _command(commands, "plan", "what a run would do, without doing it", as_json=True)
+    _add_selection(plan)
+
+    score = _command(commands, "score", "score a run again from its answers; no model, no data set", as_json=True)
+    score.add_argument("run", type=Path, help="run directory")
+
+    report = _command(commands, "report", "write a run's report again")
+    report.add_argument("run", type=Path, help="run directory")
+    report.add_argument("--out", type=Path, help="folder for the report (default: the run directory)")
+
+    _add_compare(commands)
+    return top
+
+
+LISTS = ("tasks", "suites", "adapters", "metrics", "extractors")
+
+
+def _command(commands: Subcommands, name: str, text: str, as_json: bool = False) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    if as_json:
+        command.add_argument("--json", action="store_true", help="print JSON on stdout instead of a table")
+    return command
+
+
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    command.add_argument("names", nargs="+", metavar="TASK|SUITE|FILE", help="task or suite names, or YAML files")
+    command.add_argument("--preset", help="protocol preset for all tasks")
+    part = command.add_mutually_exclusive_group()
+    part.add_argument("--limit", type=int, help="only the first N samples of each task")
+    part.add_argument("--sample", type=int, help="a random N samples of each task")
+    part.add_argument("--ids", type=Path, help="only the sample ids in this file, one a line")
+    command.add_argument("--seed", type=int, default=0, help="of --sample (default: 0)")
+    command.add_argument("--data-root", type=Path, default=Path("data"), help="folder of local data (default: data)")
+    command.add_argument("--cache-dir", type=Path, help="folder for generated data (default: the user's cache folder)")
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    model = command.add_argument_group("model")
+    model.add_argument("--model", default="omnilmm", metavar="ADAPTER", help="adapter name (default: omnilmm)")
+    model.add_argument("--checkpoint", help="folder of weights, or the name of a shipped checkpoint")
+    model.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
+    model.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    model.add_argument("--batch-size", type=int, help="requests a batch")
+    model.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="any other option")
+
+
+def _add_compare(commands: Subcommands) -> None:
+    compare = _command(commands, "compare", "paired differences, flips and verdicts between runs", as_json=True)
+    compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, the baseline first")
+    compare.add_argument(
+        "--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so"
+    )
+    compare.add_argument("--out", type=Path, help="folder for comparison.html and comparison.md")

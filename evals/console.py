@@ -1,0 +1,163 @@
+"""What the commands print: tables for people on a terminal, the same as JSON with --json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evals.errors import SpecError
+from evals.store import Run
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
+    print()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """A table on stdout; ``right`` are the indices of columns with numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i in right else "left", overflow="fold", no_wrap=i in right)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 160  # a pipe has no width; do not fold tables that go to a file
+    console.print(table)
+
+
+def _number(value: float | None, scale: Sequence[float]) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.2f}" if list(scale) == [0.0, 1.0] else f"{value:,.2f}"
+
+
+def show_results(run: Run, *, as_json: bool) -> None:
+    """A run's headline scores with intervals, coverage and unread answers."""
+    results = run.results
+    if as_json:
+        print_json(results)
+        return
+    rows = []
+    for name, task in results["tasks"].items():
+        headline = task["statistics"][task["headline"]]
+        scale = headline["scale"]
+        interval = f"[{_number(headline['low'], scale)}, {_number(headline['high'], scale)}]"
+        rate = task["efficiency"]["requests_per_s"]
+        rows.append(
+            [
+                name,
+                task["headline"],
+                _number(headline["value"], scale),
+                interval,
+                f"{task['n']:,}",
+                f"{100 * task['coverage']:.1f}" if task["coverage"] is not None else "–",
+                f"{task['parse_failures']:,}",
+                _number(task["chance"], scale),
+                f"{rate:,.0f}" if rate else "–",
+            ]
+        )
+    columns = ["task", "score of", "score", "95 % interval", "n", "coverage %", "unread", "chance", "requests/s"]
+    print_table(f"{run.manifest['run_id']} · {results['model'].get('model')}", columns, rows, range(2, 9))
+    if results["macro"] and results["macro"]["value"] is not None:
+        macro = results["macro"]
+        low, high = _number(macro["low"], (0, 1)), _number(macro["high"], (0, 1))
+        print(f"macro average {_number(macro['value'], [0.0, 1.0])} [{low}, {high}]")
+    print(f"run directory: {run.path}", file=sys.stderr)
+
+
+def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bool) -> None:
+    """Samples, requests and picture encodings of what was chosen."""
+    from evals.data import open_dataset
+    from evals.plan import make_plan
+
+    rows = []
+    for item in items:
+        plan, questions = make_plan(item.spec, open_dataset(item.spec, data_root, cache, item.subset))
+        rows.append(
+            {
+                "task": item.spec.name,
+                "preset": item.preset,
+                "protocol": item.spec.protocol,
+                "samples": len(plan.dataset),
+                "subset": plan.dataset.subset,
+                "requests": len(questions),
+                "images": plan.images,
+                "encodings_saved": plan.encodings_saved,
+                "licence": item.spec.licence,
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    columns = ["task", "preset", "protocol", "samples", "subset", "requests", "images", "encodings saved", "licence"]
+    cells = [[f"{v:,}" if isinstance(v, int) else str(v or "–") for v in row.values()] for row in rows]
+    print_table("plan", columns, cells, (3, 5, 6, 7))
+
+
+def show_list(what: str, *, family: str | None, as_json: bool) -> None:
+    """Tasks, suites, adapters, metrics or extractors."""
+    columns, rows = _listing(what, family)
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table(what, columns, rows)
+
+
+def _listing(what: str, family: str | None) -> tuple[list[str], list[list[str]]]:
+    from evals.spec import find_suite, find_task, suite_names, task_names
+
+    if what == "tasks":
+        specs = [spec for spec in map(find_task, task_names()) if family in (None, spec.family)]
+        columns = ["task", "family", "protocol", "metric", "languages", "licence", "title"]
+        return columns, [
+            [s.name, s.family, s.protocol, s.metrics[0].name, " ".join(s.languages), s.licence, s.title] for s in specs
+        ]
+    if what == "suites":
+        suites = [find_suite(name) for name in suite_names()]
+        return ["suite", "tasks", "title"], [[s.name, str(len(s.tasks)), s.title] for s in suites]
+    if what == "adapters":
+        from model_adapters.registry import adapter_names
+
+        return ["adapter"], [[name] for name in adapter_names()]
+    if what == "metrics":
+        from evals.metrics.registry import get_metric, metric_names
+
+        metrics = [get_metric(name) for name in metric_names()]
+        return ["metric", "headline", "needs", "equals"], [[m.name, m.headline, m.needs, m.source] for m in metrics]
+    from evals.extract import EXTRACTORS
+
+    return ["extractor"], [[name] for name in sorted(EXTRACTORS)]
+
+
+def show_validation(names: Sequence[str], *, as_json: bool) -> int:
+    """Check files; returns 0 if all are right, 2 otherwise."""
+    from evals.spec import find_suite, find_task, suite_names, task_names
+
+    suites, problems = set(suite_names()), []
+    chosen = list(names) or [*task_names(), *suites]
+    for name in chosen:
+        try:
+            if name in suites or Path(name).parent.name == "suites":
+                find_suite(name)
+            else:
+                spec = find_task(name)
+                for preset in spec.presets:
+                    find_task(name, preset)
+        except SpecError as error:
+            problems.append(str(error))
+    if as_json:
+        print_json({"checked": len(chosen), "problems": problems})
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{len(chosen)} checked, {len(problems)} wrong")
+    return 2 if problems else 0

@@ -1,0 +1,1 @@
+"""Latency, memory and energy: measuring, apart from evaluating."""

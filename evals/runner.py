@@ -1,0 +1,220 @@
+"""A run from start to end: plan, ask what is missing, score, keep pictures. Running it again continues it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evals.asking import ask
+from evals.data import Dataset, Subset, open_dataset
+from evals.errors import StoreError
+from evals.files import sha256_json
+from evals.identity import differences, environment, task_identity
+from evals.interrupt import StopSignal
+from evals.journal import Journal
+from evals.lock import RunLock
+from evals.perf.host import peak_host_mib
+from evals.plan import TaskPlan, make_plan, write_questions
+from evals.progress import meter
+from evals.records import Question
+from evals.results import score_run
+from evals.spec.records import TaskSpec
+from evals.store import SCHEMA_VERSION, Run
+from evals.thumbnails import write_thumbnails
+from model_adapters.contract import ModelAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One task of a run, with what the suite or the command line says of it."""
+
+    spec: TaskSpec
+    preset: str = "default"
+    subset: Subset = Subset()
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run shall do.
+
+    Attributes:
+        items: the tasks.
+        suite: the suite's name, if they come from one.
+        data_root, cache: where data lies and generated data is kept.
+        runs_dir: folder under which a run directory named by its identity is made.
+        out: the run directory itself, instead.
+        new: start beside an existing run of the same name instead of continuing or refusing.
+        max_error_rate: share of failed requests above which the run ends with exit code 5.
+        command: what the user typed, for the record.
+    """
+
+    items: tuple[Item, ...]
+    data_root: Path
+    cache: Path
+    runs_dir: Path
+    suite: str | None = None
+    out: Path | None = None
+    new: bool = False
+    max_error_rate: float = 0.01
+    command: str = ""
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: ``exit_code`` 0 fine, 5 too many failed samples, 130 interrupted."""
+
+    run: Run
+    results: dict[str, Any]
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    item: Item
+    plan: TaskPlan
+    questions: list[Question]
+    identity: dict[str, Any]
+
+
+def execute(job: Job, load: Callable[[], ModelAdapter]) -> Outcome:
+    """Run a job: everything that can go wrong with data is found before the model is loaded.
+
+    Raises:
+        EvalError: wrong data, a model that cannot be loaded, a run directory of another run, a full disk.
+    """
+    prepared = [_prepare(job, item) for item in job.items]
+    start = time.monotonic()
+    adapter = load()
+    try:
+        load_s = time.monotonic() - start
+        identity = {"model": dict(adapter.identity()), "tasks": {p.item.spec.name: p.identity for p in prepared}}
+        run = _run_directory(job, identity)
+        with RunLock(run.path):
+            manifest = _manifest(job, run, identity, prepared)
+            run.write_manifest(manifest)
+            code = _ask_all(job, run, manifest, prepared, adapter, load_s)
+            results = score_run(run)
+            write_thumbnails(run, {p.item.spec.name: p.plan for p in prepared})
+            return Outcome(run, results, code)
+    finally:
+        adapter.close()
+
+
+def _prepare(job: Job, item: Item) -> _Prepared:
+    dataset: Dataset = open_dataset(item.spec, job.data_root, job.cache, item.subset)
+    plan, questions = make_plan(item.spec, dataset)
+    return _Prepared(item, plan, questions, task_identity(item.spec, item.preset, dataset, questions))
+
+
+def _run_directory(job: Job, identity: Mapping[str, Any]) -> Run:
+    """The folder of this identity; an existing folder of another identity is refused, with what differs."""
+    if job.out is not None:
+        folder = job.out
+    else:
+        what = job.suite or "+".join(identity["tasks"])[:80]
+        folder = job.runs_dir / f"{what}-{_slug(str(identity['model'].get('model')))}-{sha256_json(identity)[:8]}"
+    if job.new:
+        base, number = folder, 2
+        while folder.exists():
+            folder, number = base.with_name(f"{base.name}-{number}"), number + 1
+    run = Run(folder)
+    if run.manifest_path.exists():
+        found = differences(run.manifest["identity"], identity)
+        if found:
+            listed = "\n  ".join(found[:20])
+            raise StoreError(
+                f"{folder} holds another run. It differs from this one in:\n  {listed}\n"
+                "Choose another folder with --out, or start beside it with --new."
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise StoreError(f"{folder} is not empty and holds no run. Choose another folder with --out.")
+    return run
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text).strip("-") or "model"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_Prepared]) -> dict[str, Any]:
+    """The manifest of a new run, or the existing one taken up again."""
+    if run.manifest_path.exists():
+        manifest = dict(run.manifest)
+    else:
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": run.path.name,
+            "created": _now(),
+            "suite": job.suite,
+            "identity": identity,
+            "tasks": {},
+            "efficiency": {},
+        }
+    for p in prepared:
+        name = p.item.spec.name
+        known = manifest["tasks"].get(name, {})
+        manifest["tasks"][name] = {"wall_s": None, "weight": p.item.weight, "spec": asdict(p.item.spec)} | {
+            key: value for key, value in known.items() if key == "wall_s"
+        }
+        write_questions(run.questions_path(name), p.questions)
+    return manifest | {
+        "status": "started",
+        "updated": _now(),
+        "command": job.command,
+        "environment": environment(identity["model"]),
+    }
+
+
+def _ask_all(
+    job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_Prepared], adapter: ModelAdapter, load_s: float
+) -> int:
+    status, failed, total = "failed", 0, 0
+    try:
+        with StopSignal() as stop:
+            for p in prepared:
+                asked_failed = _ask_one(job, run, manifest, p, adapter, stop)
+                failed += asked_failed
+                total += len(p.plan.steps)
+                if stop.requested:
+                    break
+        too_many = failed > job.max_error_rate * total
+        status = "interrupted" if stop.requested else "incomplete" if too_many else "complete"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        memory = {"peak_host_mib": peak_host_mib(), **adapter.memory_mib()}
+        manifest["efficiency"] = manifest["efficiency"] | {"load_s": load_s} | memory
+        manifest |= {"status": status, "updated": _now()}
+        run.write_manifest(manifest)
+    return {"complete": 0, "incomplete": 5, "interrupted": 130}[status]
+
+
+def _ask_one(
+    job: Job, run: Run, manifest: dict[str, Any], p: _Prepared, adapter: ModelAdapter, stop: StopSignal
+) -> int:
+    name = p.item.spec.name
+    questions = {question.request_id: question for question in p.questions}
+    with (
+        Journal(run.responses_path(name)) as journal,
+        meter(p.item.spec.title, len(questions), 0, quiet=job.quiet) as shown,
+    ):
+        asked = ask(p.plan, questions, adapter, journal, stop, shown)
+    if asked.torn_bytes:
+        print(f"{name}: cut {asked.torn_bytes} bytes of an unfinished line from the journal.", file=sys.stderr)
+    if asked.kept:
+        print(f"{name}: {asked.kept:,} answers were there already and were not asked again.", file=sys.stderr)
+    entry = manifest["tasks"][name]
+    if asked.answered or asked.failed:
+        entry["wall_s"] = (entry["wall_s"] or 0.0) + asked.wall_s
+    return asked.failed

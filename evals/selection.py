@@ -1,0 +1,93 @@
+"""From the command line's options to what is asked for: tasks with presets and subsets, folders, model options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evals.data.subset import Subset
+from evals.errors import SpecError
+from evals.files import cache_dir
+from evals.runner import Item, Job
+from evals.spec import SuiteEntry, find_suite, find_task, suite_names, task_names
+
+
+def items_of(options: argparse.Namespace) -> tuple[Item, ...]:
+    """The tasks that the names stand for, suites unfolded; a subset on the command line goes before a suite's own.
+
+    Raises:
+        SpecError: an unknown name, or a task that comes twice.
+    """
+    entries = [entry for name in options.names for entry in _entries(name)]
+    items = tuple(_item(entry, options) for entry in entries)
+    names = [item.spec.name for item in items]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SpecError(f"Task {twice!r} is asked for twice; a run holds each task once. Start a second run for it.")
+    return items
+
+
+def _entries(name: str) -> tuple[SuiteEntry, ...]:
+    if name in suite_names() and name not in task_names():
+        return find_suite(name).tasks
+    if name.endswith((".yaml", ".yml")) and Path(name).parent.name == "suites":
+        return find_suite(name).tasks
+    return (SuiteEntry(name),)
+
+
+def _item(entry: SuiteEntry, options: argparse.Namespace) -> Item:
+    preset = options.preset or entry.preset
+    subset = Subset(limit=entry.limit, sample=entry.sample, seed=entry.seed)
+    if options.limit is not None or options.sample is not None:
+        subset = Subset(limit=options.limit, sample=options.sample, seed=options.seed)
+    elif options.ids is not None:
+        subset = Subset(ids=tuple(_lines(options.ids)))
+    return Item(find_task(entry.task, preset), preset, subset, entry.weight)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except OSError as error:
+        raise SpecError(f"--ids {path}: {error.strerror}. Give a file with one sample id a line.") from error
+
+
+def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Data root and cache folder."""
+    return options.data_root, options.cache_dir or cache_dir()
+
+
+def job_of(options: argparse.Namespace, command: str) -> Job:
+    """The whole job of a ``run`` command."""
+    data_root, cache = places_of(options)
+    suites = [name for name in options.names if name in suite_names() and name not in task_names()]
+    return Job(
+        items=items_of(options),
+        data_root=data_root,
+        cache=cache,
+        runs_dir=options.runs_dir,
+        suite=suites[0] if len(options.names) == len(suites) == 1 else None,
+        out=options.out,
+        new=options.new,
+        max_error_rate=options.max_error_rate,
+        command=command,
+        quiet=options.quiet,
+    )
+
+
+def model_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Options for the adapter: the named flags that were given, and every ``-o key=value`` as a YAML scalar."""
+    named = {name: getattr(options, name) for name in ("checkpoint", "dtype", "device", "batch_size")}
+    chosen: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    for text in options.option:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise SpecError(f"-o {text!r}: expected KEY=VALUE, for example -o apply_exif=true.")
+        try:
+            chosen[key.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SpecError(f"-o {text!r}: the value is not plain: {error}.") from error
+    return chosen

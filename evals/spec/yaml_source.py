@@ -1,0 +1,114 @@
+"""YAML with line numbers: safe loading, includes, and errors that point at the line.
+
+``include: other.yaml`` takes another file's mapping as defaults; what the including file says wins, mappings are merged
+key by key, lists are replaced. YAML is data here: only plain values are accepted, no tags, no code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evals.errors import SpecError
+
+Location = tuple[str | int, ...]
+_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML file's value, and for every place in it the file and line where it was written."""
+
+    path: Path
+    value: dict[str, Any]
+    lines: dict[Location, tuple[Path, int]]
+
+    def where(self, location: Location) -> str:
+        """``file:line`` of a place in the document, or of the nearest place around it."""
+        for end in range(len(location), -1, -1):
+            if location[:end] in self.lines:
+                path, line = self.lines[location[:end]]
+                return f"{path}:{line}"
+        return str(self.path)
+
+
+def load(path: Path, _including: tuple[Path, ...] = ()) -> Document:
+    """Read a YAML file and the files that it includes.
+
+    Raises:
+        SpecError: missing file, malformed YAML, duplicate key, an include cycle, or a document that is not a mapping.
+    """
+    if path in _including:
+        chain = " → ".join(p.name for p in (*_including[_including.index(path) :], path))
+        raise SpecError(f"{_including[-1]}: include cycle {chain}. Remove one of these includes.")
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        by = f" (included by {_including[-1]})" if _including else ""
+        raise SpecError(f"Cannot read {path}{by}: {error.strerror}. Check the file's name and place.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise SpecError(f"{path}{line}: this is not valid YAML: {problem}.") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise SpecError(f"{path}: expected a mapping of keys and values at the top of the file.")
+    lines: dict[Location, tuple[Path, int]] = {}
+    value = _construct(node, (), path, lines)
+    document = Document(path, value, lines)
+    include = value.pop("include", None)
+    if include is None:
+        return document
+    if not isinstance(include, str):
+        raise SpecError(f"{document.where(('include',))}: include wants one file name, found {include!r}.")
+    return _merged(load((path.parent / include).resolve(), (*_including, path)), document)
+
+
+def _construct(node: yaml.Node, location: Location, path: Path, lines: dict[Location, tuple[Path, int]]) -> Any:
+    lines[location] = (path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in mapping:
+                raise SpecError(f"{path}:{key_node.start_mark.line + 1}: key {key!r} is given twice; keep one of them.")
+            mapping[key] = _construct(value_node, (*location, key), path, lines)
+            lines[(*location, key)] = (path, key_node.start_mark.line + 1)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(child, (*location, i), path, lines) for i, child in enumerate(node.value)]
+    return _scalar(node, path)
+
+
+def _scalar(node: yaml.Node, path: Path) -> Any:
+    """A plain value. Dates stay the text that was written, so that a YAML date is the same on every machine."""
+    assert isinstance(node, yaml.ScalarNode)
+    tag = node.tag.removeprefix("tag:yaml.org,2002:")
+    constructor = yaml.constructor.SafeConstructor()
+    match tag:
+        case "str" | "timestamp":
+            return node.value
+        case "int":
+            return constructor.construct_yaml_int(node)
+        case "float":
+            return constructor.construct_yaml_float(node)
+        case "bool":
+            return constructor.construct_yaml_bool(node)
+        case "null":
+            return None
+        case _:
+            raise SpecError(
+                f"{path}:{node.start_mark.line + 1}: tag {node.tag!r} is not allowed; tasks are plain data."
+            )
+
+
+def _merged(base: Document, top: Document) -> Document:
+    def merge(low: Any, high: Any) -> Any:
+        if isinstance(low, dict) and isinstance(high, dict):
+            return {**low, **{key: merge(low[key], high[key]) if key in low else high[key] for key in high}}
+        return high
+
+    return Document(top.path, merge(base.value, top.value), base.lines | top.lines)

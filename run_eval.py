@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""The command line: one subcommand per job. It parses, delegates, and turns errors into one paragraph and an exit code.
+
+Exit codes: 0 fine or pass · 1 regression · 2 usage, spec or data error · 3 inconclusive · 4 not comparable · 5 the run
+finished with more failed samples than allowed · 130 interrupted (state saved).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from evals.arguments import parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate, score, report."""
+    from evals.console import show_results
+    from evals.runner import execute
+    from evals.selection import job_of, model_options
+    from model_adapters import load_adapter
+
+    job = job_of(options, command=f"run_eval.py {shlex.join(sys.argv[1:])}")
+    chosen = model_options(options)
+    outcome = execute(job, lambda: load_adapter(options.model, **chosen))
+    show_results(outcome.run, as_json=options.json)
+    if not options.no_report:
+        print(f"report: {_write_report(outcome.run.path, outcome.run.path)}", file=sys.stderr)
+    return outcome.exit_code
+
+
+def plan(options: argparse.Namespace) -> int:
+    """What a run would do."""
+    from evals.console import show_plan
+    from evals.selection import items_of, places_of
+
+    show_plan(items_of(options), *places_of(options), as_json=options.json)
+    return 0
+
+
+def list_(options: argparse.Namespace) -> int:
+    """Names that the other commands take."""
+    from evals.console import show_list
+
+    show_list(options.what, family=options.family, as_json=options.json)
+    return 0
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Check task and suite files."""
+    from evals.console import show_validation
+
+    return show_validation(options.names, as_json=options.json)
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score a run again."""
+    from evals.console import show_results
+    from evals.results import score_run
+    from evals.store import open_run
+
+    scored = open_run(options.run)
+    score_run(scored)
+    show_results(scored, as_json=options.json)
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a run's report again."""
+    print(_write_report(options.run, options.out or options.run))
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compare runs."""
+    from evals.compare import compare_runs
+    from evals.console import show_comparison
+    from evals.store import open_run
+
+    comparison = compare_runs([open_run(path) for path in options.runs], allow=options.allow)
+    show_comparison(comparison, as_json=options.json)
+    if options.out:
+        from reports.compare_report import build_comparison
+
+        print(f"report: {build_comparison(comparison, options.out)}", file=sys.stderr)
+    return 0
+
+
+def _write_report(path: Path, out: Path) -> Path:
+    from evals.store import open_run
+    from reports.run_report import build_report
+
+    return build_report(open_run(path), out).html
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": run,
+    "plan": plan,
+    "list": list_,
+    "validate": validate,
+    "score": score,
+    "report": report,
+    "compare": compare,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = parser().parse_args(arguments)
+    from evals.errors import EvalError
+
+    try:
+        return COMMANDS[options.command](options)
+    except EvalError as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Interrupted. What was answered is saved; the same command continues.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
