@@ -1,0 +1,15 @@
+"""Two or more runs on the same questions: what differs, how surely, and where."""
+
+from evals.compare.records import CategoryComparison, Comparison, Efficiency, TaskComparison, as_json
+from evals.compare.runs import Options, compare_runs, comparison_json
+
+__all__ = [
+    "CategoryComparison",
+    "Comparison",
+    "Efficiency",
+    "Options",
+    "TaskComparison",
+    "as_json",
+    "compare_runs",
+    "comparison_json",
+]

@@ -1,0 +1,163 @@
+"""What a comparison needs of a scored task: its units in order, with ids, clusters, scores and answers."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from evals.errors import StoreError
+from evals.metrics.base import COMBINE, Statistic
+
+
+class RunLike(Protocol):
+    """The part of :class:`evals.store.Run` that comparisons read."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def manifest(self) -> dict[str, Any]: ...
+
+    @property
+    def results(self) -> dict[str, Any]: ...
+
+    def columns(self, task: str, names: Sequence[str]) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One task of one run, unit by unit. A unit is what the headline statistic counts: a question, or its rotations.
+
+    Attributes:
+        task: its name.
+        ids: (row id, content hash) of each unit; unique.
+        clusters: the unit's independence cluster.
+        answers: the unit's extracted answer, else its raw text; None where the request failed. Only compared for
+            equality.
+        categories: by grouping column, each unit's value (None where it has none).
+        statistic: the headline, vectors in the order of ``ids``.
+        rows: all (row id, content hash) of the task, units or not: what was asked.
+    """
+
+    task: str
+    ids: Sequence[tuple[str, str]]
+    clusters: Sequence[str]
+    answers: Sequence[str | None]
+    categories: Mapping[str, Sequence[str | None]]
+    statistic: Statistic
+    rows: Sequence[tuple[str, str]]
+
+    def take(self, units: Sequence[int]) -> Evidence:
+        """The same task over some of its units, in the order given."""
+        return replace(
+            self,
+            ids=[self.ids[i] for i in units],
+            clusters=[self.clusters[i] for i in units],
+            answers=[self.answers[i] for i in units],
+            categories={name: [column[i] for i in units] for name, column in self.categories.items()},
+            statistic=take_units(self.statistic, units),
+        )
+
+    def with_hashed_answers(self) -> Evidence:
+        """Answers as short hashes, for comparing with a baseline that keeps only those."""
+        return replace(self, answers=[answer_hash(answer) for answer in self.answers])
+
+
+def answer_hash(answer: str | None) -> str | None:
+    """First 12 hex digits of an answer's sha256; None for a failed request."""
+    return None if answer is None else hashlib.sha256(answer.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def take_units(statistic: Statistic, units: Sequence[int]) -> Statistic:
+    """The statistic over some of its units."""
+    index = np.asarray(units, dtype=np.intp)
+    return replace(statistic, rows=tuple(statistic.rows[i] for i in units), vectors=statistic.vectors[index])
+
+
+def load_evidence(run: RunLike, task: str) -> Evidence:
+    """Read a task's units from a run's scored samples.
+
+    Raises:
+        StoreError: the run has not been scored, lacks the task, or its samples do not hold the headline statistic.
+    """
+    result = run.results["tasks"].get(task)
+    if result is None:
+        known = ", ".join(run.results["tasks"])
+        raise StoreError(f"{run.path} has no task {task!r}; it has {known}. Run the task, or leave it out.")
+    headline = result["headline"]
+    unit, grouping = f"unit:{headline}", list(result.get("categories", {}))
+    names = ["row_id", "content_hash", "cluster", "extracted", "prediction", unit]
+    columns = run.columns(task, names + [f"category:{name}" for name in grouping])
+    rows = list(zip(columns["row_id"], columns["content_hash"], strict=True))
+    at = [i for i, vector in enumerate(columns[unit]) if vector is not None]
+    whole = len(at) == len(rows)
+
+    def pick(column: Sequence[Any]) -> Sequence[Any]:
+        return column if whole else [column[i] for i in at]
+
+    answers = [
+        None if said is None else (said if read is None else read)
+        for read, said in zip(pick(columns["extracted"]), pick(columns["prediction"]), strict=True)
+    ]
+    return Evidence(
+        task=task,
+        ids=pick(rows),
+        clusters=pick(columns["cluster"]),
+        answers=answers,
+        categories={name: pick(columns[f"category:{name}"]) for name in grouping},
+        statistic=stored_statistic(headline, result, at, pick(columns[unit])),
+        rows=rows,
+    )
+
+
+def stored_statistic(name: str, result: Mapping[str, Any], rows: Sequence[int], vectors: Sequence[Any]) -> Statistic:
+    """A statistic again from stored unit vectors and what results.json says of it."""
+    about = result["statistics"][name]
+    if about["combine"] not in COMBINE:  # an installed package's own formula: registered when its metric is imported
+        from evals.metrics.registry import get_metric
+
+        get_metric(result["metric"])
+    low, high = about["scale"]
+    scale = (-math.inf if low is None else float(low), math.inf if high is None else float(high))
+    width = len(vectors[0]) if len(vectors) else 2
+    array = np.array(vectors, dtype=np.float64).reshape(len(vectors), width)
+    return Statistic(name, tuple(rows), array, about["combine"], scale, about["higher_is_better"])
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Two runs' units of one task, paired in the order of the first; and what could not be paired.
+
+    Attributes:
+        only_a, only_b: rows that the other run was not asked.
+        unscored: rows asked of both that at least one has no score for (a failed request).
+    """
+
+    a: Evidence
+    b: Evidence
+    only_a: int
+    only_b: int
+    unscored: int
+
+
+def join(a: Evidence, b: Evidence) -> Joined:
+    """Pair the units of two runs on (row id, content hash)."""
+    if list(a.ids) == list(b.ids) and len(a.rows) == len(a.ids) and len(b.rows) == len(b.ids):
+        return Joined(a, b, 0, 0, 0)
+    place = {key: i for i, key in enumerate(b.ids)}
+    pairs = [(i, place[key]) for i, key in enumerate(a.ids) if key in place]
+    asked_a, asked_b = set(a.rows), set(b.rows)
+    scored_once = set(a.ids) ^ set(b.ids)
+    return Joined(
+        a.take([i for i, _ in pairs]),
+        b.take([j for _, j in pairs]),
+        len(asked_a - asked_b),
+        len(asked_b - asked_a),
+        len(scored_once & asked_a & asked_b),
+    )
