@@ -1,0 +1,118 @@
+"""What the rows of a task say beyond its scores: percentiles, distributions, and who was mistaken for whom."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evals.records import ScoredSample
+from evals.statistics.distributions import binomial_cdf
+
+PERCENTILES = (50.0, 90.0, 99.0)
+MOST_LABELS = 8  # a confusion table of more is no longer read
+UNPARSED_LABEL = "unparsed"
+_STEPS = 200  # points of a drawn distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """A percentile with its distribution-free interval; an end is None where the sample is too small to give it."""
+
+    percent: float
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often each right answer (row) was answered with each label (column)."""
+
+    labels: tuple[str, ...]
+    answers: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+def percentile(ordered: Sequence[float], percent: float, confidence: float = 0.95) -> Percentile:
+    """A percentile of sorted values and the interval between two order statistics.
+
+    The value is the order statistic of rank ceil(n q). The number of values below the true quantile is Binomial(n, q),
+    so the order statistics whose ranks leave at most (1 - confidence) / 2 on either side bound it for any distribution
+    (David and Nagaraja, Order Statistics, section 7.1).
+
+    Args:
+        ordered: values in ascending order, at least one.
+        percent: in (0, 100).
+        confidence: coverage that the interval has at least.
+    """
+    n, q = len(ordered), percent / 100
+    tail = (1 - confidence) / 2
+    value = ordered[max(math.ceil(n * q), 1) - 1]
+    low_rank = _last_rank(n, q, tail)
+    high_rank = n + 1 - _last_rank(n, 1 - q, tail)
+    low = ordered[low_rank - 1] if low_rank >= 1 else None
+    return Percentile(percent, value, low, ordered[high_rank - 1] if high_rank <= n else None)
+
+
+def _last_rank(n: int, q: float, tail: float) -> int:
+    """The largest rank r with P(Binomial(n, q) < r) <= tail; 0 where even the smallest value may be too large."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high + 1) // 2
+        if binomial_cdf(middle - 1, n, q) <= tail:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def distribution(values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The empirical distribution function as steps: values, and the share of all values that are not above each.
+
+    At most 200 points, evenly spaced in rank, the smallest and the largest included.
+    """
+    ordered = sorted(values)
+    n = len(ordered)
+    steps = min(n, _STEPS)
+    ranks = sorted({round(1 + i * (n - 1) / max(steps - 1, 1)) for i in range(steps)}) if n else []
+    return [ordered[rank - 1] for rank in ranks], [rank / n for rank in ranks]
+
+
+def latencies(samples: Sequence[ScoredSample]) -> list[float]:
+    """How long each request waited, in ms; rows where this is unknown are left out."""
+    return [sample.timing.batch_ms for sample in samples if sample.timing.batch_ms is not None]
+
+
+def answer_lengths(samples: Sequence[ScoredSample]) -> list[float]:
+    """Tokens of each answer; rows where this is unknown are left out."""
+    return [float(sample.new_tokens) for sample in samples if sample.new_tokens is not None]
+
+
+def confusion(samples: Sequence[ScoredSample], *, extracts: bool) -> Confusion | None:
+    """The confusion table of a task whose answers come from a few labels; None where it would say nothing.
+
+    Args:
+        samples: the task's rows.
+        extracts: whether answers are parsed; otherwise there is nothing to count.
+
+    Returns:
+        None unless every row has one reference and there are 2 to 8 different ones.
+    """
+    rows = [sample for sample in samples if sample.failure is None]
+    if not extracts or not rows or any(len(set(sample.references)) != 1 for sample in rows):
+        return None
+    labels = tuple(sorted({sample.references[0] for sample in rows}))
+    if not 2 <= len(labels) <= MOST_LABELS:
+        return None
+    folded = {label.casefold(): label for label in labels}
+    if len(folded) < len(labels):
+        return None
+    pairs: Counter[tuple[str, str]] = Counter()
+    for sample in rows:
+        answer = UNPARSED_LABEL if sample.extracted is None else folded.get(sample.extracted.casefold(), "other")
+        pairs[sample.references[0], answer] += 1
+    extra = tuple(label for label in ("other", UNPARSED_LABEL) if any(answer == label for _, answer in pairs))
+    answers = labels + tuple(label for label in extra if label not in labels)
+    return Confusion(labels, answers, tuple(tuple(pairs[label, answer] for answer in answers) for label in labels))
