@@ -76,16 +76,17 @@ def report(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare runs."""
-    from evals.compare import compare_runs
+    from evals.compare import Options, compare_runs
     from evals.console import show_comparison
     from evals.store import open_run
 
-    comparison = compare_runs([open_run(path) for path in options.runs], allow=options.allow)
-    show_comparison(comparison, as_json=options.json)
+    runs = [open_run(path) for path in options.runs]
+    found = compare_runs(runs, Options(allow=[part for text in options.allow for part in text.split(",")]))
+    show_comparison(found, as_json=options.json)
     if options.out:
         from reports.compare_report import build_comparison
 
-        print(f"report: {build_comparison(comparison, options.out)}", file=sys.stderr)
+        print(f"report: {build_comparison(runs, found, options.out).html}", file=sys.stderr)
     return 0
 
 

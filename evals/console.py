@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.errors import SpecError
 from evals.store import Run
+
+if TYPE_CHECKING:
+    from evals.compare import Comparison, TaskComparison
 
 
 def print_json(value: Any) -> None:
@@ -34,7 +37,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     console.print(table)
 
 
-def _number(value: float | None, scale: Sequence[float]) -> str:
+def _number(value: float | None, scale: Sequence[float | None]) -> str:
     if value is None:
         return "–"
     return f"{100 * value:.2f}" if list(scale) == [0.0, 1.0] else f"{value:,.2f}"
@@ -72,6 +75,43 @@ def show_results(run: Run, *, as_json: bool) -> None:
         low, high = _number(macro["low"], (0, 1)), _number(macro["high"], (0, 1))
         print(f"macro average {_number(macro['value'], [0.0, 1.0])} [{low}, {high}]")
     print(f"run directory: {run.path}", file=sys.stderr)
+
+
+def show_comparison(comparisons: Sequence[Comparison], *, as_json: bool) -> None:
+    """Each comparison's sentence, then its tasks: both scores, difference with interval, adjusted p, flips."""
+    if as_json:
+        from evals.compare import comparison_json
+
+        print_json(comparison_json(comparisons))
+        return
+    for found in comparisons:
+        columns = ["task", "A", "B", "B − A", "95 % interval", "p (Holm)", "fell", "rose", "verdict"]
+        print_table(f"A {found.a} · B {found.b}", columns, map(_comparison_row, found.tasks), range(1, 8))
+        for allowed in found.allowed:
+            print(f"allowed to differ: {allowed.task} {allowed.part}: {allowed.detail}")
+        for warning in found.warnings:
+            print(f"note: {warning}")
+        print(found.sentence)
+
+
+def _comparison_row(task: TaskComparison) -> list[str]:
+    found, scale = task.difference, task.scale
+
+    def signed(value: float | None) -> str:
+        text = _number(value, scale)
+        return f"+{text}" if value is not None and value > 0 else text
+
+    return [
+        task.task,
+        _number(found.a, scale),
+        _number(found.b, scale),
+        signed(found.value),
+        f"[{signed(found.low)}, {signed(found.high)}]",
+        "–" if task.p_holm is None else f"{task.p_holm:.2g}",
+        "–" if found.n_fell is None else f"{found.n_fell:,}",
+        "–" if found.n_rose is None else f"{found.n_rose:,}",
+        task.verdict,
+    ]
 
 
 def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bool) -> None:
