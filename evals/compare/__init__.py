@@ -1,14 +1,17 @@
 """Two or more runs on the same questions: what differs, how surely, and where."""
 
+from evals.compare.ablation import Ablation, ablate
 from evals.compare.records import CategoryComparison, Comparison, Efficiency, TaskComparison, as_json
 from evals.compare.runs import Options, compare_runs, comparison_json
 
 __all__ = [
+    "Ablation",
     "CategoryComparison",
     "Comparison",
     "Efficiency",
     "Options",
     "TaskComparison",
+    "ablate",
     "as_json",
     "compare_runs",
     "comparison_json",

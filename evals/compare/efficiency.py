@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.compare.evidence import RunLike
+from evals.compare.evidence import Evidence, RunLike
 from evals.compare.records import Efficiency
 from evals.statistics.distributions import t_quantile
 
@@ -44,27 +44,22 @@ def run_ratios(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Efficiency, 
     return tuple(found)
 
 
-def task_ratios(a: RunLike, b: RunLike, task: str) -> tuple[Efficiency, ...]:
+def task_ratios(a: RunLike, b: RunLike, one: Evidence, two: Evidence) -> tuple[Efficiency, ...]:
     """Latency (paired by request, geometric mean) and throughput of one task."""
     found = []
-    results = [run.results["tasks"][task].get("efficiency", {}) for run in (a, b)]
-    latency = _paired_latency(_waits(a, task), _waits(b, task))
+    latency = _paired_latency(_waits(one), _waits(two))
     if latency is not None:
         found.append(latency)
-    rates = [result.get("requests_per_s") for result in results]
+    rates = [run.results["tasks"][one.task].get("efficiency", {}).get("requests_per_s") for run in (a, b)]
     if rates[0] and rates[1]:
         ratio = rates[1] / rates[0]
         found.append(Efficiency("requests_per_s", "1/s", rates[0], rates[1], ratio, None, None, "higher"))
     return tuple(found)
 
 
-def _waits(run: RunLike, task: str) -> dict[str, float]:
-    columns = run.columns(task, ["row_id", "timing:batch_ms"])
-    return {
-        row: float(wait)
-        for row, wait in zip(columns["row_id"], columns["timing:batch_ms"], strict=True)
-        if wait is not None and wait > 0
-    }
+def _waits(evidence: Evidence) -> dict[str, float]:
+    pairs = zip(evidence.rows, evidence.waits_ms, strict=True)
+    return {row: float(wait) for (row, _), wait in pairs if wait is not None and wait > 0}
 
 
 def _paired_latency(a: Mapping[str, float], b: Mapping[str, float]) -> Efficiency | None:

@@ -43,6 +43,7 @@ class Evidence:
         categories: by grouping column, each unit's value (None where it has none).
         statistic: the headline, vectors in the order of ``ids``.
         rows: all (row id, content hash) of the task, units or not: what was asked.
+        waits_ms: how long each row's request really waited, in the order of ``rows``; None where unknown.
     """
 
     task: str
@@ -52,6 +53,7 @@ class Evidence:
     categories: Mapping[str, Sequence[str | None]]
     statistic: Statistic
     rows: Sequence[tuple[str, str]]
+    waits_ms: Sequence[float | None] = ()
 
     def take(self, units: Sequence[int]) -> Evidence:
         """The same task over some of its units, in the order given."""
@@ -92,7 +94,7 @@ def load_evidence(run: RunLike, task: str) -> Evidence:
         raise StoreError(f"{run.path} has no task {task!r}; it has {known}. Run the task, or leave it out.")
     headline = result["headline"]
     unit, grouping = f"unit:{headline}", list(result.get("categories", {}))
-    names = ["row_id", "content_hash", "cluster", "extracted", "prediction", unit]
+    names = ["row_id", "content_hash", "cluster", "extracted", "prediction", "timing:batch_ms", unit]
     columns = run.columns(task, names + [f"category:{name}" for name in grouping])
     rows = list(zip(columns["row_id"], columns["content_hash"], strict=True))
     at = [i for i, vector in enumerate(columns[unit]) if vector is not None]
@@ -113,6 +115,7 @@ def load_evidence(run: RunLike, task: str) -> Evidence:
         categories={name: pick(columns[f"category:{name}"]) for name in grouping},
         statistic=stored_statistic(headline, result, at, pick(columns[unit])),
         rows=rows,
+        waits_ms=columns["timing:batch_ms"],
     )
 
 

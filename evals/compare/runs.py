@@ -82,8 +82,9 @@ def _compare_two(a: RunLike, b: RunLike, options: Options, cache: dict[str, Evid
     for task in shared:
         if task not in cache:
             cache[task] = load_evidence(a, task)
-        compared, part = _compare_task(a, cache[task], load_evidence(b, task), options)
-        tasks.append(compared if note else replace(compared, efficiency=task_ratios(a, b, task)))
+        one, two = cache[task], load_evidence(b, task)
+        compared, part = _compare_task(a, one, two, options)
+        tasks.append(compared if note else replace(compared, efficiency=task_ratios(a, b, one, two)))
         parts.append(part)
     averages = [] if missing else parts
     macro, detectable = _overall(averages)

@@ -166,7 +166,7 @@ def paired_difference(
         a, b: the statistic of each run; unit i of both is the same unit.
         clusters: cluster key of each unit.
         confidence: of the two-sided interval.
-        resamples, seed: of the bootstrap, where one is needed.
+        resamples, seed: of the bootstrap, where one is needed; 0 resamples gives t intervals on the jackknife error.
 
     Raises:
         ComparisonError: the two are not the same statistic on the same number of units.
@@ -197,6 +197,8 @@ def paired_difference(
     if mean or exact:
         method = "exact_bound" if exact else "cluster_t"
         return replace(base, low=base.lower(alpha), high=base.upper(alpha), method=method)
+    if not resamples:
+        return replace(base, low=base.lower(alpha), high=base.upper(alpha), method="jackknife_t")
     ends = _bootstrap_ends(a, b, codes, n_clusters, value, confidence, resamples, seed)
     low, high = ends or (None, None)
     return replace(base, low=low, high=high, method="cluster_bca" if ends else "undefined")
