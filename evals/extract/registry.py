@@ -16,9 +16,19 @@ class Extractor(Protocol):
 
 
 EXTRACTORS: dict[str, str] = {
+    "ai2d": "evals.extract.simple_choice:ai2d",
+    "cmmmu": "evals.extract.cmmmu:cmmmu",
+    "first_letter": "evals.extract.simple_choice:first_letter",
+    "mmbench": "evals.extract.mmbench:mmbench",
+    "mme": "evals.extract.mme:mme",
+    "mmmu": "evals.extract.mmmu:mmmu",
     "pope": "evals.extract.pope:pope",
     "robust": "evals.extract.robust:robust",
+    "scienceqa": "evals.extract.simple_choice:scienceqa",
+    "scienceqa_llava": "evals.extract.simple_choice:scienceqa_llava",
+    "seedbench": "evals.extract.simple_choice:seedbench",
     "verbatim": "evals.extract.verbatim:verbatim",
+    "vlmevalkit_yes_no": "evals.extract.vlmevalkit_yes_no:vlmevalkit_yes_no",
     "yes_no": "evals.extract.yes_no:yes_no",
 }
 

@@ -11,7 +11,8 @@ _YES = r"(?:yes|yeah|yep|yup)"
 _NO = r"(?:no|nope|nah)"
 _OPTION_LABEL = re.compile(r"^\(?[a-z0-9][).:]\s+|^\([a-z]\)\s*")
 _WHOLE_YES = re.compile(
-    r"y|true|correct|right|sure|certainly|absolutely|definitely|of course|indeed|i think so|it is|it does|there (?:is|are)"
+    r"y|true|correct|right|sure|certainly|absolutely|definitely|of course|indeed|i think so|it (?:is|does)|"
+    r"there (?:is|are)"
 )
 _WHOLE_NO = re.compile(
     r"n|false|incorrect|negative|(?:certainly |absolutely |definitely |of course )?not|not really|not at all|"
@@ -45,8 +46,9 @@ def yes_no(text: str, **_context: Any) -> tuple[str | None, str]:
     """``yes`` or ``no``, as the reply says it.
 
     Returns:
-        The value with the rule (``leading``, ``stated``, ``whole_reply``, ``negated_statement``), or None with ``empty``,
-        ``both`` or ``neither``. "Yes, there is no cat" is yes (it leads with its answer); "Yes, the answer is no" is both.
+        The value with the rule (``leading``, ``stated``, ``whole_reply``, ``negated_statement``), or None with
+        ``empty``, ``both`` or ``neither``. "Yes, there is no cat" is yes (it leads with its answer); "Yes, the
+        answer is no" is both.
     """
     reply = _OPTION_LABEL.sub("", clean_reply(text).casefold()).strip(" '([{-#>_").rstrip(" ')]}_")
     if not any(c.isalnum() for c in reply):

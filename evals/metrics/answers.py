@@ -8,11 +8,12 @@ wrong (score 0), a failed request (prediction None) has no score at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.errors import DataError
 from evals.metrics.base import Metric, Scores
 
+Key = TypeVar("Key", bound=Hashable)
 Reader = Callable[[str], str | None]
 
 
@@ -31,7 +32,6 @@ def single_references(metric: Metric, references: Sequence[Sequence[str]], allow
     Raises:
         DataError: a row has no reference, or one that is not allowed.
     """
-    require_references(metric, references)
     single = [str(given[0]) for given in references]
     if not allowed:
         return single
@@ -45,16 +45,6 @@ def single_references(metric: Metric, references: Sequence[Sequence[str]], allow
     return single
 
 
-def require_references(metric: Metric, references: Sequence[Sequence[str]]) -> None:
-    """Raise :class:`DataError` where a row has no reference, or a bare string where a list belongs."""
-    for row, given in enumerate(references):
-        if isinstance(given, str) or not len(given):
-            found = f"the bare string {given!r}" if isinstance(given, str) else "an empty list"
-            raise DataError(
-                f"Metric {metric.name!r}, row {row}: found {found}, expected a list with at least one reference."
-            )
-
-
 def compare(predictions: Sequence[str | None], answers: Sequence[str | None], right: Sequence[bool]) -> Scores:
     """1 for right, 0 for wrong or unparsed, None for failed requests."""
     return [
@@ -63,9 +53,9 @@ def compare(predictions: Sequence[str | None], answers: Sequence[str | None], ri
     ]
 
 
-def group_rows(groups: Sequence[Any]) -> dict[Hashable, list[int]]:
+def group_rows(groups: Sequence[Key]) -> dict[Key, list[int]]:
     """Row indices by group, groups in order of first appearance, rows in order."""
-    found: dict[Hashable, list[int]] = {}
+    found: dict[Key, list[int]] = {}
     for row, group in enumerate(groups):
         found.setdefault(group, []).append(row)
     return found

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from evals.errors import DataError
-from evals.metrics.answers import all_right, compare, group_rows, read_answers, require_references
+from evals.metrics.answers import all_right, compare, group_rows, read_answers
 from evals.metrics.base import Metric, Scores, Statistic, mean_statistic
+from evals.metrics.rows import check_rows
 
 
 class MultipleChoice(Metric):
@@ -27,7 +28,7 @@ class MultipleChoice(Metric):
     ) -> Scores:
         """1 for the right option, 0 for another or an unparsed reply, None for a failed request."""
         self.check(predictions, references, columns)
-        require_references(self, references)
+        check_rows(self.name, predictions, references)
         answers = read_answers(predictions, columns, lambda reply: reply)
         right = [
             answer is not None and answer.strip().casefold() in {str(r).strip().casefold() for r in given}
@@ -40,8 +41,11 @@ class Circular(MultipleChoice):
     """CircularEval of MMBench and CCBench: a question is right only if it is right under every rotation of its options.
 
     Column ``group`` holds the rotations of a question together, in the order of the data (the first is the unrotated
-    one). With column ``choices`` the rotations are counted: a group that lacks some has no circular score (a subset of
-    the rotations would be an easier test), one that has more rows than options is an error.
+    one). How many a question has is the data set's choice (MMBench dev has four options but three rotations in 53 of
+    1,176 questions), so all rows of a group are taken to be the whole of it. A harness that may ask only a part of a
+    group passes column ``rotations``, the group's full number of rows: a group that lacks some then has no circular
+    score, since a subset of the rotations would be an easier test. With column ``choices`` a group with more rows than
+    options is an error (duplicated rows).
 
     Numbers: ``circular`` over groups (the headline), ``vanilla`` over the first rotation of each group, ``rows`` over
     all rows.
@@ -51,7 +55,7 @@ class Circular(MultipleChoice):
     headline = "circular"
     needs = "group"
     columns = ("group",)
-    optional_columns = ("extracted", "choices")
+    optional_columns = ("extracted", "choices", "rotations")
     source = "VLMEvalKit vlmeval/dataset/utils/multiple_choice.py: mcq_circular_eval"
 
     def statistics(
@@ -71,14 +75,12 @@ class Circular(MultipleChoice):
         ]
 
     def _is_whole(self, group: object, rows: list[int], columns: dict[str, Sequence[Any]]) -> bool:
-        """The group has as many rows as its question has options (true where options are unknown)."""
-        choices = columns.get("choices")
-        if choices is None or choices[rows[0]] is None:
-            return True
-        options = len(choices[rows[0]])
-        if len(rows) > options:
+        """The group has all its rotations, as far as their number is known."""
+        choices, rotations = columns.get("choices"), columns.get("rotations")
+        if choices is not None and choices[rows[0]] and len(rows) > len(choices[rows[0]]):
             raise DataError(
-                f"Metric {self.name!r}: group {group!r} has {len(rows)} rows for a question with {options} options "
-                f"(rows {rows[0]} to {rows[-1]}). Each rotation belongs there once; look for duplicated rows."
+                f"Metric {self.name!r}: group {group!r} has {len(rows)} rows for a question with "
+                f"{len(choices[rows[0]])} options (rows {rows[0]} to {rows[-1]}). Each rotation belongs there once; "
+                "look for duplicated rows."
             )
-        return len(rows) == options
+        return rotations is None or len(rows) >= int(rotations[rows[0]])

@@ -47,8 +47,27 @@ def bleu(totals: Array, order: int) -> Array:
     return np.asarray(mean * np.exp(np.minimum(0.0, 1.0 - 1.0 / ratio)))
 
 
+MME_COLUMNS = 4  # a category's sums: right answers, questions, images with both right, images
+MME_MAX_PER_CATEGORY = 200.0
+
+
+def mme(totals: Array) -> Array:
+    """Sum over categories of 100 x (right / questions + both right / images), from four sums a category.
+
+    A category without rows adds nothing (its share of a resample may be empty). NaN where all are empty, and where a
+    category has questions but no image with both answers.
+    Source: MME eval_tool/calculation.py.
+    """
+    sums = totals.reshape(*totals.shape[:-1], -1, MME_COLUMNS)
+    right, count = sums[..., 0::2], sums[..., 1::2]  # (..., categories, 2): questions and images
+    score = 100.0 * np.divide(right, count, out=np.zeros_like(right), where=count > 0).sum(axis=(-2, -1))
+    half_known = ((count[..., 0] > 0) & (count[..., 1] == 0)).any(axis=-1)
+    return np.where((count > 0).any(axis=(-2, -1)) & ~half_known, score, np.nan)
+
+
 FORMULAS: dict[str, Callable[[Array], Array]] = {
     "error_rate": error_rate,
     "information_lost": information_lost,
+    "mme": mme,
     **{f"bleu_{order}": partial(bleu, order=order) for order in (1, 2, 3, 4)},
 }

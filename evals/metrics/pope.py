@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evals.extract.pope import pope
 from evals.metrics.answers import compare, read_answers, single_references
 from evals.metrics.base import Metric, Scores, Statistic, mean_statistic
+from evals.metrics.rows import check_rows
 
 
 class Pope(Metric):
@@ -34,6 +35,7 @@ class Pope(Metric):
     ) -> Scores:
         """1 for the right answer, 0 for the wrong or an unparsed one, None for a failed request."""
         self.check(predictions, references, columns)
+        check_rows(self.name, predictions, references)
         labels = single_references(self, references, ("yes", "no"))
         answers = self._answers(predictions, columns)
         return compare(predictions, answers, [a == b for a, b in zip(answers, labels, strict=True)])

@@ -14,6 +14,11 @@ ENTRY_POINT_GROUP = "omnilmm_eval.metrics"
 
 METRICS: dict[str, str] = {
     "circular": "evals.metrics.choice:Circular",
+    "cmmmu": "evals.metrics.mmmu:Cmmmu",
+    "choice_likelihood": "evals.metrics.likelihood:ChoiceLikelihood",
+    "hallusion_bench": "evals.metrics.hallusion:HallusionBench",
+    "mme": "evals.metrics.mme:Mme",
+    "mmmu": "evals.metrics.mmmu:Mmmu",
     "multiple_choice": "evals.metrics.choice:MultipleChoice",
     "pope": "evals.metrics.pope:Pope",
     "anls": "evals.metrics.anls:Anls",

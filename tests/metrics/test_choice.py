@@ -45,11 +45,11 @@ def test_a_failed_rotation_leaves_the_group_unknown_unless_another_one_is_wrong(
 
 
 def test_a_group_without_all_its_rotations_has_no_circular_score() -> None:
-    choices = [["cat", "dog"], ["cat", "dog"], ["cat", "dog"]]
-    got = get_metric("circular").compute(["A", "B", "A"], [["A"], ["B"], ["A"]], group=[1, 1, 2], choices=choices)
+    metric = get_metric("circular")
+    got = metric.compute(["A", "B", "A"], [["A"], ["B"], ["A"]], group=[1, 1, 2], rotations=[2, 2, 2])
     assert got == {"circular": 1.0, "vanilla": 1.0, "rows": 1.0}
-    alone = get_metric("circular").compute(["A"], [["A"]], group=[2], choices=[["cat", "dog"]])
-    assert alone["circular"] is None
+    assert metric.statistics(["A"], [["A"]], group=[2], rotations=[2])[0].rows == ()
+    assert metric.compute(["A"], [["A"]], group=[2])["circular"] == 1.0
 
 
 def test_a_group_with_more_rows_than_options_is_an_error() -> None:
@@ -61,8 +61,8 @@ def test_a_group_with_more_rows_than_options_is_an_error() -> None:
     ("references", "columns", "message"),
     [
         ([["A"]], {"group": [1, 1]}, "predictions 2, references 1, group 2"),
-        ([["A"], []], {"group": [1, 1]}, "row 1: found an empty list"),
-        (["A", "B"], {"group": [1, 1]}, "row 0: found the bare string 'A'"),
+        ([["A"], []], {"group": [1, 1]}, "row 1 is empty"),
+        (["A", "B"], {"group": [1, 1]}, "row 0 are 'A'"),
         ([["A"], ["B"]], {}, "needs the column"),
     ],
 )

@@ -1,0 +1,87 @@
+"""Multiple choice by likelihood: the option that the model finds most likely is its answer; nothing is parsed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from evals.errors import DataError
+from evals.metrics.base import Metric, Scores, Statistic, mean_statistic
+from evals.metrics.rows import check_rows
+
+
+class ChoiceLikelihood(Metric):
+    """Accuracy of the most likely option, by summed log-likelihood (the headline) and per token.
+
+    Columns: ``choice_scores``, for each row the summed log-likelihood of each option (nats, one number an option, or
+    letter -> number); ``choice_tokens``, optionally, the number of tokens of each, in the same shape. Options have the
+    letters A, B, ... in their order unless they are given as a mapping. Of equal options the first one counts, as with
+    numpy's argmax. Predictions are not read, except that None marks a failed request.
+
+    Numbers: ``accuracy``; with token counts also ``accuracy_per_token`` (each sum divided by its option's length).
+    """
+
+    name = "choice_likelihood"
+    headline = "accuracy"
+    columns = ("choice_scores",)
+    optional_columns = ("choice_tokens",)
+    source = "acc and acc_norm of lm-evaluation-harness (acc_norm there divides by bytes, here by tokens)"
+
+    def score_samples(
+        self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
+    ) -> Scores:
+        """1 where the option with the highest sum is a reference, else 0; None for a failed request."""
+        return self._score(predictions, references, columns, per_token=False)
+
+    def statistics(
+        self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
+    ) -> list[Statistic]:
+        """``accuracy`` and, with token counts, ``accuracy_per_token``."""
+        found = [mean_statistic("accuracy", self._score(predictions, references, columns, per_token=False))]
+        if "choice_tokens" in columns:
+            per_token = self._score(predictions, references, columns, per_token=True)
+            found.append(mean_statistic("accuracy_per_token", per_token))
+        return found
+
+    def _score(
+        self,
+        predictions: Sequence[str | None],
+        references: Sequence[Sequence[str]],
+        columns: dict[str, Sequence[Any]],
+        per_token: bool,
+    ) -> Scores:
+        self.check(predictions, references, columns)
+        check_rows(self.name, predictions, references)
+        scores: Scores = []
+        for row, prediction in enumerate(predictions):
+            likelihoods = columns["choice_scores"][row]
+            if prediction is None or likelihoods is None:
+                scores.append(None)
+                continue
+            options = self._options(row, "choice_scores", likelihoods)
+            if per_token:
+                tokens = self._options(row, "choice_tokens", columns["choice_tokens"][row])
+                options = self._per_token(row, options, tokens)
+            scores.append(float(max(options, key=lambda letter: options[letter]) in references[row]))
+        return scores
+
+    def _options(self, row: int, column: str, values: Any) -> dict[str, float]:
+        """Option letter -> finite number."""
+        named = (
+            values if isinstance(values, dict) else {chr(ord("A") + i): value for i, value in enumerate(values or ())}
+        )
+        if not named or not all(isinstance(value, int | float) and math.isfinite(value) for value in named.values()):
+            raise DataError(
+                f"Metric {self.name!r}, row {row}: column {column!r} is {values!r:.120}, expected one finite "
+                "number for each option. The adapter must score every option; leave failed rows as None."
+            )
+        return {str(letter): float(value) for letter, value in named.items()}
+
+    def _per_token(self, row: int, sums: dict[str, float], tokens: dict[str, float]) -> dict[str, float]:
+        if sums.keys() != tokens.keys() or min(tokens.values()) < 1:
+            raise DataError(
+                f"Metric {self.name!r}, row {row}: {len(sums)} options have scores and {len(tokens)} have token counts "
+                f"({tokens}); expected a count of at least 1 for each scored option."
+            )
+        return {letter: value / tokens[letter] for letter, value in sums.items()}
