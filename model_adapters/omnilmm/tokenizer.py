@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers
+from tokenizers import AddedToken, Tokenizer, normalizers
 from tokenizers.models import BPE
 
 from model_adapters.contract import AdapterError
@@ -70,9 +70,23 @@ class OmniTokenizer:
         return [self._spell_out(encoding.ids) for encoding in encodings]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ids; control pieces appear by name, bytes that are not UTF-8 as U+FFFD."""
-        text: str = self._special.decode(list(ids), skip_special_tokens=False)
-        return text
+        """Text of ids, as SentencePiece makes it.
+
+        Control pieces appear by name, and each byte that is no part of UTF-8 as one U+FFFD. (The decoder in ``tokenizers``
+        gives up a whole run of bytes for one bad one.)
+        """
+        parts: list[str] = []
+        waiting = bytearray()
+        for i in ids:
+            byte = self._byte_values.get(i)
+            if byte is not None:
+                waiting.append(byte)
+                continue
+            if waiting:
+                parts.append(_utf8(bytes(waiting)))
+                waiting.clear()
+            parts.append(self._texts[i])
+        return "".join(parts) + _utf8(bytes(waiting))
 
     def decode_answer(self, ids: Iterable[int]) -> str:
         """Text of a generated answer as the original prints it: no filler, no BOS or EOS at its ends, stripped."""
@@ -91,12 +105,21 @@ class OmniTokenizer:
 
     @cached_property
     def _inner_bytes(self) -> dict[int, tuple[int, ...]]:
-        byte_ids = [i for i, piece in enumerate(self.model.pieces) if piece.type is PieceType.BYTE]  # in order of value
+        byte_ids = list(self._byte_values)
         inner = _inner_characters(self.model)
         return {i: tuple(byte_ids[byte] for byte in text.encode()) for text, i in inner.items()}
 
     def _pick(self, parse_special: bool) -> Tokenizer:
         return self._special if parse_special else self._plain
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [piece.text.replace(SPACE, " ") for piece in self.model.pieces]
+
+    @cached_property
+    def _byte_values(self) -> dict[int, int]:
+        byte_ids = (i for i, piece in enumerate(self.model.pieces) if piece.type is PieceType.BYTE)
+        return {i: value for value, i in enumerate(byte_ids)}  # pieces <0x00> to <0xFF> stand in this order
 
     @cached_property
     def _plain(self) -> Tokenizer:
@@ -135,6 +158,8 @@ def _check_kind(model: SentencePieceModel, file: Path) -> None:
         "no dummy prefix": not model.add_dummy_prefix,
         "no removal of extra whitespace": not model.remove_extra_whitespaces,
         "escaped whitespace": model.escape_whitespaces,
+        "256 byte pieces in order": [p.text for p in model.pieces if p.type is PieceType.BYTE]
+        == [f"<0x{value:02X}>" for value in range(256)],
     }
     lacking = [name for name, present in found.items() if not present]
     if lacking:
@@ -151,18 +176,23 @@ def _build(model: SentencePieceModel, *, parse_special: bool) -> Tokenizer:
     bpe = BPE(vocab=vocab, merges=_merges(model), unk_token=unknown, fuse_unk=True, byte_fallback=True)
     tokenizer = Tokenizer(bpe)
     tokenizer.normalizer = normalizers.Replace(" ", SPACE)
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
     matched = [p.text for p in pieces if p.type is PieceType.USER_DEFINED and p.text not in _IMAGE_MARKS]
     if parse_special:
         control = [p.text for p in pieces if p.type in (PieceType.UNKNOWN, PieceType.CONTROL)]
         matched += control + [mark for mark in _IMAGE_MARKS if mark in vocab]
-    # Not as "special" tokens: those are only a decoding filter, and all are wanted in decoded text.
-    tokenizer.add_tokens([AddedToken(_as_typed(text), normalized=False) for text in matched])
+    tokenizer.add_tokens([AddedToken(text.replace(SPACE, " "), normalized=False) for text in matched])
     return tokenizer
 
 
-def _as_typed(piece: str) -> str:
-    return piece.replace(SPACE, " ")
+def _utf8(data: bytes) -> str:
+    text = ""
+    while data:
+        try:
+            return text + data.decode()
+        except UnicodeDecodeError as error:
+            text += data[: error.start].decode() + "\ufffd" * (error.end - error.start)
+            data = data[error.end :]
+    return text
 
 
 def _inner_characters(model: SentencePieceModel) -> dict[str, int]:
