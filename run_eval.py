@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     from evals.selection import job_of, model_options
     from model_adapters import load_adapter
 
-    job = job_of(options, command=f"run_eval.py {shlex.join(sys.argv[1:])}")
+    job = job_of(options, _command_line())
     chosen = model_options(options)
     outcome = execute(job, lambda: load_adapter(options.model, **chosen))
     show_results(outcome.run, as_json=options.json)
@@ -74,6 +74,29 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
+def import_(options: argparse.Namespace) -> int:
+    """Make a run of published predictions."""
+    from evals.console import show_results
+    from evals.imports import import_predictions
+    from evals.selection import mapping_of
+    from evals.spec import find_task
+
+    imported = import_predictions(
+        find_task(options.task, options.preset),
+        options.preset,
+        options.format,
+        options.predictions,
+        options.out,
+        model=options.name,
+        references=options.references,
+        mapping=mapping_of(options.map),
+        command=_command_line(),
+    )
+    show_results(imported, as_json=options.json)
+    print(f"report: {_write_report(imported.path, imported.path)}", file=sys.stderr)
+    return 0
+
+
 def compare(options: argparse.Namespace) -> int:
     """Compare runs."""
     from evals.compare import Options, compare_runs
@@ -90,6 +113,11 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _command_line() -> str:
+    """What the user typed, for the record."""
+    return f"run_eval.py {shlex.join(sys.argv[1:])}"
+
+
 def _write_report(path: Path, out: Path) -> Path:
     from evals.store import open_run
     from reports.run_report import build_report
@@ -104,6 +132,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "validate": validate,
     "score": score,
     "report": report,
+    "import": import_,
     "compare": compare,
 }
 

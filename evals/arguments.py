@@ -50,7 +50,11 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, help="run directory")
     report.add_argument("--out", type=Path, help="folder for the report (default: the run directory)")
 
+    _add_import(commands)
     _add_compare(commands)
+
+    doctor = _command(commands, "doctor", "check this installation and machine", as_json=True)
+    doctor.add_argument("--scorers", action="store_true", help="check all metrics and extractors on shipped cases")
     return top
 
 
@@ -86,6 +90,18 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     model.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     model.add_argument("--batch-size", type=int, help="requests a batch")
     model.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="any other option")
+
+
+def _add_import(commands: Subcommands) -> None:
+    imported = _command(commands, "import", "make a run of published predictions", as_json=True)
+    imported.add_argument("format", help="format of the file, for example llava-pope, vlmevalkit, plain")
+    imported.add_argument("task", metavar="TASK|FILE", help="task that says how the predictions are scored")
+    imported.add_argument("predictions", type=Path, help="the predictions file (or folder)")
+    imported.add_argument("--references", type=Path, nargs="+", default=[], help="files with the right answers")
+    imported.add_argument("--name", required=True, help="the model's name")
+    imported.add_argument("--preset", default="default", help="protocol preset of the task")
+    imported.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS", help="name of a column")
+    imported.add_argument("--out", type=Path, required=True, help="run directory; an imported run takes further tasks")
 
 
 def _add_compare(commands: Subcommands) -> None:

@@ -78,6 +78,17 @@ def job_of(options: argparse.Namespace, command: str) -> Job:
     )
 
 
+def mapping_of(pairs: list[str]) -> dict[str, str]:
+    """``OURS=THEIRS`` column names. Raises :class:`SpecError` for anything else."""
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise SpecError(f"--map {pair!r}: expected OURS=THEIRS, for example --map prediction=answer.")
+        mapping[ours] = theirs
+    return mapping
+
+
 def model_options(options: argparse.Namespace) -> dict[str, Any]:
     """Options for the adapter: the named flags that were given, and every ``-o key=value`` as a YAML scalar."""
     named = {name: getattr(options, name) for name in ("checkpoint", "dtype", "device", "batch_size")}

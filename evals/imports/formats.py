@@ -1,0 +1,42 @@
+"""Formats by name. A reader takes the predictions file, reference files and a column map, and yields rows."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from evals.errors import SpecError
+from evals.imports.rows import ImportedRow
+
+
+class Reader(Protocol):
+    """Reads one format. ``mapping``: this project's column name → the file's, given with --map."""
+
+    def __call__(self, path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> list[ImportedRow]: ...
+
+
+FORMATS: dict[str, str] = {
+    "llava-mme": "evals.imports.llava:mme",
+    "llava-pope": "evals.imports.llava:pope",
+    "llava-scienceqa": "evals.imports.llava:scienceqa",
+    "lmms-eval": "evals.imports.lmms_eval:samples",
+    "mathvision": "evals.imports.exams:mathvision",
+    "mathvista": "evals.imports.exams:mathvista",
+    "mmmu": "evals.imports.exams:mmmu",
+    "plain": "evals.imports.plain:plain",
+    "vlmevalkit": "evals.imports.vlmevalkit:predictions",
+}
+
+
+def reader(name: str) -> Reader:
+    """The reader of a format. Raises :class:`SpecError` with the nearest name if unknown."""
+    if name not in FORMATS:
+        near = difflib.get_close_matches(name, FORMATS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SpecError(f"Unknown format {name!r}.{hint} Known formats: {', '.join(FORMATS)}.")
+    module, _, function = FORMATS[name].partition(":")
+    found: Reader = getattr(importlib.import_module(module), function)
+    return found
