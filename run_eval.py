@@ -74,6 +74,21 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """Check the installation."""
+    from evals.console import show_checks, show_machine
+
+    if options.scorers:
+        from evals.doctor import check_scorers
+
+        return show_checks(check_scorers(), as_json=options.json)
+    from evals.identity import environment
+    from model_adapters.devices import device_report
+
+    show_machine(environment({}), device_report(), as_json=options.json)
+    return 0
+
+
 def import_(options: argparse.Namespace) -> int:
     """Make a run of published predictions."""
     from evals.console import show_results
@@ -133,6 +148,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "score": score,
     "report": report,
     "import": import_,
+    "doctor": doctor,
     "compare": compare,
 }
 
