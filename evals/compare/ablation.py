@@ -1,4 +1,4 @@
-"""Many checkpoints of one training: curves over steps, the best one and its rank interval, and when gains became real."""
+"""Many checkpoints of one training: curves over steps, the best with its rank interval, and when gains became real."""
 
 from __future__ import annotations
 

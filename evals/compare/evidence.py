@@ -14,6 +14,8 @@ import numpy as np
 from evals.errors import StoreError
 from evals.metrics.base import COMBINE, Statistic
 
+CONTENT_DIGITS = 16  # of a content hash in score files: 64 bits tell apart far more samples than a task has
+
 
 class RunLike(Protocol):
     """The part of :class:`evals.store.Run` that comparisons read."""
@@ -44,6 +46,7 @@ class Evidence:
         statistic: the headline, vectors in the order of ``ids``.
         rows: all (row id, content hash) of the task, units or not: what was asked.
         waits_ms: how long each row's request really waited, in the order of ``rows``; None where unknown.
+        is_compact: whether it came from, or was made like, a score file (see :mod:`evals.frozen`).
     """
 
     task: str
@@ -54,6 +57,7 @@ class Evidence:
     statistic: Statistic
     rows: Sequence[tuple[str, str]]
     waits_ms: Sequence[float | None] = ()
+    is_compact: bool = False
 
     def take(self, units: Sequence[int]) -> Evidence:
         """The same task over some of its units, in the order given."""
@@ -66,9 +70,17 @@ class Evidence:
             statistic=take_units(self.statistic, units),
         )
 
-    def with_hashed_answers(self) -> Evidence:
-        """Answers as short hashes, for comparing with a baseline that keeps only those."""
-        return replace(self, answers=[answer_hash(answer) for answer in self.answers])
+    def compact(self) -> Evidence:
+        """With answers as hashes and short content hashes, as score files keep them: only like pairs with like."""
+        if self.is_compact:
+            return self
+        return replace(
+            self,
+            ids=[(row, content[:CONTENT_DIGITS]) for row, content in self.ids],
+            rows=[(row, content[:CONTENT_DIGITS]) for row, content in self.rows],
+            answers=[answer_hash(answer) for answer in self.answers],
+            is_compact=True,
+        )
 
 
 def answer_hash(answer: str | None) -> str | None:
@@ -116,6 +128,7 @@ def load_evidence(run: RunLike, task: str) -> Evidence:
         statistic=stored_statistic(headline, result, at, pick(columns[unit])),
         rows=rows,
         waits_ms=columns["timing:batch_ms"],
+        is_compact=bool(rows) and len(rows[0][1]) == CONTENT_DIGITS,
     )
 
 

@@ -1,0 +1,19 @@
+"""Baselines and the gate that judges a candidate run against one."""
+
+from evals.gate.baseline import Baseline, create_baseline, open_baseline, update_baseline
+from evals.gate.margins import Margins, read_margins
+from evals.gate.outputs import write_not_comparable, write_verdict
+from evals.gate.verdict import Verdict, judge
+
+__all__ = [
+    "Baseline",
+    "Margins",
+    "Verdict",
+    "create_baseline",
+    "judge",
+    "open_baseline",
+    "read_margins",
+    "update_baseline",
+    "write_not_comparable",
+    "write_verdict",
+]
