@@ -1,4 +1,5 @@
-"""OmniLMM-3B (MiniCPM-V 1.0), natively: config, tokenizer, image processing, vision tower, resampler, decoder, checkpoint.
+"""OmniLMM-3B (MiniCPM-V 1.0), natively: config, tokenizer, image processing, vision tower, resampler, decoder,
+checkpoint.
 
 ``from model_adapters.omnilmm import OmniLMM`` is the way in; torch and transformers are imported only then.
 """

@@ -1,7 +1,8 @@
 """Beam search, by transformers' ``generate``, with the original's repetition penalty.
 
-The original gives ``generate`` embeddings only. Its list of ids then starts with BOS, so the penalty covers BOS and what was
-generated, and never the prompt. Today's ``generate`` starts with an empty list; the processor here puts BOS back.
+The original gives ``generate`` embeddings only. Its list of ids then starts with BOS, so the penalty covers BOS and
+what was generated, and never the prompt. Today's ``generate`` starts with an empty list; the processor here puts BOS
+back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Weights in and out of the original layout.
 
-Loading streams: the model is built without memory (meta device), headers are compared with what the config promises, and
-each tensor is read, converted and put in its place before the next one is touched. Peak memory is the weights plus one tensor.
+Loading streams: the model is built without memory (meta device), headers are compared with what the config promises,
+and each tensor is read, converted and put in its place before the next one is touched. Peak memory is the weights
+plus one tensor.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def save_checkpoint(
     """Write a model in the original layout: config, tokenizer and safetensors, in shards above ``max_shard_bytes``.
 
     Args:
-        module: an ``OmniLMM`` (with an :class:`OmniLMMConfig`) or a ``MiniCPMDecoder`` (with a :class:`LanguageConfig`).
+        module: an ``OmniLMM`` (with an :class:`OmniLMMConfig`) or a ``MiniCPMDecoder`` (with a
+        :class:`LanguageConfig`).
         folder: made if absent; files of the same names are replaced.
         tokenizer_model: the SentencePiece model, as file or bytes.
 

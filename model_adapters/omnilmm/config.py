@@ -7,8 +7,8 @@ The released checkpoint needs no extension. Two optional keys of ours describe o
   table was made for. The top-level ``image_size`` stays the input resolution. Absent: SigLIP so400m/14-384.
 * ``resampler_num_heads``: attention heads of the resampler. Absent: ``hidden_size // 128``.
 
-MiniCPM-V 2.x, 2.5 and 2.6 share the model type ``minicpmv`` (and 2.0 even the weight names) but not the computation: they
-slice images and build position tables on the fly. Such a config is refused, never run as something it is not.
+MiniCPM-V 2.x, 2.5 and 2.6 share the model type ``minicpmv`` (and 2.0 even the weight names) but not the computation:
+they slice images and build position tables on the fly. Such a config is refused, never run as something it is not.
 """
 
 from __future__ import annotations

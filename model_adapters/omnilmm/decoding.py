@@ -1,7 +1,7 @@
 """Fast decoding: a batch of prompts that share a beginning, one key/value cache, greedy or sampled tokens.
 
-Questions on one image have the same first ids: BOS, the image, a line break. That prefix is computed once per image and its
-keys and values are gathered for each question, so a question costs its own few tokens only:
+Questions on one image have the same first ids: BOS, the image, a line break. That prefix is computed once per image
+and its keys and values are gathered for each question, so a question costs its own few tokens only:
 
     columns of the cache:  | prefix (same ids in all rows) | padding | rest of the prompt | generated ... |
 
@@ -137,7 +137,7 @@ def _extend(
     seen = torch.cat([visible, own], dim=1)  # (n, start + width)
     columns = torch.arange(width, device=own.device)
     positions = (start + columns - torch.tensor(pads, device=own.device)[:, None]).clamp(min=0)  # (n, width)
-    mask = _mask(seen, width) if start or any(pads) else None
+    mask = causal_mask(seen, width) if start or any(pads) else None
     hidden = llm.run(embeds, mask, positions, cache)  # (n, width, hidden)
     lengths = torch.tensor([len(row.ids) for row in rows], device=own.device)
     return Prefilled(cache, seen, lengths, hidden[:, -1])
@@ -164,7 +164,7 @@ def _embed(
     return embeds, own, pads
 
 
-def _mask(seen: Tensor, width: int) -> Tensor:
+def causal_mask(seen: Tensor, width: int) -> Tensor:
     """Causal mask over the visible columns for the last ``width`` queries, (n, 1, width, columns) bool.
 
     A padded query may see its own column: seeing nothing at all would turn it into NaN. Nobody sees its result.

@@ -1,7 +1,7 @@
 """Keys and values of a batch, kept in buffers with room to grow.
 
-It speaks the one call that transformers' attention layers make, ``update``, and can take rows out, put rows together and
-repeat them, which is what prefix sharing and dropping finished rows need.
+It speaks the one call that transformers' attention layers make, ``update``, and can take rows out, put rows together
+and repeat them, which is what prefix sharing and dropping finished rows need.
 """
 
 from __future__ import annotations

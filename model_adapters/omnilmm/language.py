@@ -1,9 +1,10 @@
 """MiniCPM's decoder: transformers' Granite with the three scalings where MiniCPM has them.
 
-Granite computes MiniCPM's layers exactly, with two differences that matter at its ends. It multiplies ``inputs_embeds`` by
-its embedding factor, too, and would scale image features by 12; and it divides the logits, where MiniCPM divides the hidden
-states before the head. Both factors therefore live in the embedding and in the head, and Granite's own are set to 1: prompts,
-spliced image features and decoding steps then all come out right, and the weights keep their original names.
+Granite computes MiniCPM's layers exactly, with two differences that matter at its ends. It multiplies
+``inputs_embeds`` by its embedding factor, too, and would scale image features by 12; and it divides the logits, where
+MiniCPM divides the hidden states before the head. Both factors therefore live in the embedding and in the head, and
+Granite's own are set to 1: prompts, spliced image features and decoding steps then all come out right, and the
+weights keep their original names.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class MiniCPMDecoder(GraniteForCausalLM):
 
         Args:
             embeds: (n, new, hidden_size).
-            mask: (n or 1, 1, new, columns) bool, True is visible; None is causal (and needs an empty cache, or new = 1).
+            mask: (n or 1, 1, new, columns) bool, True is visible; None is causal (and needs an empty cache, or new =
+            1).
             positions: (n or 1, new), counted without padding.
             cache: holds the columns before, and gets the new ones.
 

@@ -1,7 +1,7 @@
 """The original checkpoint layout: every stored name with its shape, and the way between stored names and our modules.
 
-Decoder and resampler carry their stored names. Only the vision tower is renamed, because it is stored as timm has it: one
-matrix for queries, keys and values, and a position table for another grid than the one that runs.
+Decoder and resampler carry their stored names. Only the vision tower is renamed, because it is stored as timm has it:
+one matrix for queries, keys and values, and a position table for another grid than the one that runs.
 """
 
 from __future__ import annotations

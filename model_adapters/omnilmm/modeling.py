@@ -3,8 +3,9 @@
     pixels ─▶ VisionTower ─▶ Resampler ─▶ (n, query_num, hidden) ─┐
     prompt ids ─▶ scaled embedding ─────────────────────────────── splice ─▶ MiniCPMDecoder ─▶ logits
 
-The modules hold no inference mode of their own and can be trained; only the methods that answer questions switch gradients
-off. ``OmniLMM.from_config`` builds a model with random weights, ``OmniLMM.from_checkpoint`` reads one in the original layout.
+The modules hold no inference mode of their own and can be trained; only the methods that answer questions switch
+gradients off. ``OmniLMM.from_config`` builds a model with random weights, ``OmniLMM.from_checkpoint`` reads one in
+the original layout.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from model_adapters.contract import AdapterError
+from model_adapters.omnilmm.batching import fitting
 from model_adapters.omnilmm.beam_search import beam_search
 from model_adapters.omnilmm.checkpoint import load_weights
 from model_adapters.omnilmm.config import LanguageConfig, OmniLMMConfig, read_language_config
@@ -226,7 +228,7 @@ class OmniLMM(nn.Module, _Answering):
                 it loses the end of the question. Otherwise such a prompt is an error.
         """
         features = self.encode_images([image]) if image is not None else None
-        prompt = fit(self.prompt(messages, image=image is not None), self.config.language, truncate=truncate)
+        prompt = fitting(self.prompt(messages, image=image is not None), self.config.language, truncate=truncate)
         return self._continue(
             prompt,
             features,
@@ -282,7 +284,7 @@ class MiniCPM(_Answering):
         truncate: bool = False,
     ) -> list[int]:
         """Ids of the answer; arguments as for :meth:`OmniLMM.generate_ids`."""
-        prompt = fit(Prompt(tuple(self.prompt_ids(messages)), None), self.config, truncate=truncate)
+        prompt = fitting(Prompt(tuple(self.prompt_ids(messages)), None), self.config, truncate=truncate)
         return self._continue(
             prompt,
             None,
@@ -291,19 +293,6 @@ class MiniCPM(_Answering):
             repetition_penalty=repetition_penalty,
             sampling=sampling,
         )
-
-
-def fit(prompt: Prompt, config: LanguageConfig, *, truncate: bool = False) -> Prompt:
-    """Check that a prompt is no longer than the model's context; cut its tail if asked to, as the original does."""
-    limit = config.max_position_embeddings
-    if len(prompt.ids) <= limit:
-        return prompt
-    if truncate:
-        return Prompt(prompt.ids[:limit], prompt.image_slot)
-    raise AdapterError(
-        f"The prompt has {len(prompt.ids)} tokens, the model takes {limit}. Shorten the question or its examples; the "
-        "option truncate=true cuts the end off, as the original code does."
-    )
 
 
 def check_vocabulary(tokenizer: OmniTokenizer, config: LanguageConfig, folder: Path) -> None:

@@ -2,9 +2,9 @@
 
     <s><用户><image>(filler × query_num)</image>\\nquestion<AI>answer<用户>next question<AI>
 
-There is no system prompt, nothing between turns, and no end token after earlier answers. The one image stands at the start
-of the first user turn. Markers such as ``<用户>`` are no tokens of their own: they are spelt with the text around them,
-so a turn is tokenised together with its neighbours.
+There is no system prompt, nothing between turns, and no end token after earlier answers. The one image stands at the
+start of the first user turn. Markers such as ``<用户>`` are no tokens of their own: they are spelt with the text around
+them, so a turn is tokenised together with its neighbours.
 """
 
 from __future__ import annotations
@@ -54,27 +54,25 @@ class PromptBuilder:
 
     def build(self, messages: Messages, *, with_image: bool) -> Prompt:
         """The prompt of one conversation. Raises :class:`AdapterError` for turns that the format cannot hold."""
-        return self.build_many([messages], [with_image])[0]
+        return self.encode([self.spell(messages, with_image=with_image)], [with_image])[0]
 
-    def build_many(self, conversations: Sequence[Messages], with_image: Sequence[bool]) -> list[Prompt]:
-        """Prompts of many conversations; tokenised together, which is faster."""
-        pairs = list(zip(conversations, with_image, strict=True))
-        texts = [self._tail(messages) if image else self._text(messages) for messages, image in pairs]
-        tails = self.tokenizer.encode_texts(texts, parse_special=self.parse_special)
-        bos = (self.tokenizer.bos_id,)
-        return [
-            Prompt((*self._head, *tail), self._slot) if image else Prompt((*bos, *tail), None)
-            for tail, (_, image) in zip(tails, pairs, strict=True)
-        ]
-
-    def _tail(self, messages: Messages) -> str:
-        """What follows the image: the first turn's mark stands before it."""
+    def spell(self, messages: Messages, *, with_image: bool) -> str:
+        """What of a conversation is left to be tokenised: all of it, or what follows the image."""
+        text = conversation_text(messages)
+        if not with_image:
+            return text
         if not self._head:
-            raise AdapterError("A text-only model was asked about an image; ask it without, or use an image model.")
-        return "\n" + self._text(messages).removeprefix(USER_MARK)
+            raise AdapterError("A text-only model was asked about an image. Ask without one, or use an image model.")
+        return "\n" + text.removeprefix(USER_MARK)
 
-    def _text(self, messages: Messages) -> str:
-        return conversation_text(messages)
+    def encode(self, texts: Sequence[str], with_image: Sequence[bool]) -> list[Prompt]:
+        """Prompts of many :meth:`spell` results; tokenised together, which is faster."""
+        bos = (self.tokenizer.bos_id,)
+        ids = self.tokenizer.encode_texts(texts, parse_special=self.parse_special)
+        return [
+            Prompt((*self._head, *own), self._slot) if image else Prompt((*bos, *own), None)
+            for own, image in zip(ids, with_image, strict=True)
+        ]
 
 
 def conversation_text(messages: Messages) -> str:

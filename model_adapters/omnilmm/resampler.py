@@ -1,7 +1,7 @@
 """The resampler: a fixed number of learned queries attend once to all patches of an image (as in Qwen-VL).
 
-Queries stand on a square grid; both they and the patches get the same two-dimensional sine-cosine table, interpolated to
-the patch grid for the keys. Values carry no position.
+Queries stand on a square grid; both they and the patches get the same two-dimensional sine-cosine table, interpolated
+to the patch grid for the keys. Values carry no position.
 """
 
 from __future__ import annotations

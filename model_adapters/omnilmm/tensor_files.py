@@ -1,7 +1,7 @@
 """Stored tensors of a checkpoint folder: which there are, their shapes, and their bytes one at a time.
 
-Headers are read at once, data only when asked for, each tensor straight into memory of its own. Nothing is mapped: a mapped
-file that is replaced during a run kills the process, and mapped pages count twice while weights are converted.
+Headers are read at once, data only when asked for, each tensor straight into memory of its own. Nothing is mapped: a
+mapped file that is replaced during a run kills the process, and mapped pages count twice while weights are converted.
 """
 
 from __future__ import annotations

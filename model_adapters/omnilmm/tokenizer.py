@@ -2,11 +2,11 @@
 
 Why not transformers' own loaders: ``LlamaTokenizer`` of transformers 5 puts a space before every piece of text after a
 special token, and ``AutoTokenizer`` loses the user-defined pieces of more than one character ("...", "<td>", "。。。").
-The recipe here gives SentencePiece's ids on any text: merges between normal pieces only, ordered by score, spaces as "▁"
-and nothing else normalised, no splitting into words, and every user-defined piece matched before the merges.
+The recipe here gives SentencePiece's ids on any text: merges between normal pieces only, ordered by score, spaces as
+"▁" and nothing else normalised, no splitting into words, and every user-defined piece matched before the merges.
 
-Text is data. ``<image>``, ``</image>``, ``<unk>``, ``<s>`` and ``</s>`` in a question are spelt out as characters, so that
-no question can open an image or end a conversation; ``parse_special=True`` gives the original behaviour instead.
+Text is data. ``<image>``, ``</image>``, ``<unk>``, ``<s>`` and ``</s>`` in a question are spelt out as characters, so
+that no question can open an image or end a conversation; ``parse_special=True`` gives the original behaviour instead.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class OmniTokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids, as SentencePiece makes it.
 
-        Control pieces appear by name, and each byte that is no part of UTF-8 as one U+FFFD. (The decoder in ``tokenizers``
-        gives up a whole run of bytes for one bad one.)
+        Control pieces appear by name, and each byte that is no part of UTF-8 as one U+FFFD. (The decoder in
+        ``tokenizers`` gives up a whole run of bytes for one bad one.)
         """
         parts: list[str] = []
         waiting = bytearray()
@@ -85,7 +85,7 @@ class OmniTokenizer:
             if waiting:
                 parts.append(_utf8(bytes(waiting)))
                 waiting.clear()
-            parts.append(self._texts[i])
+            parts.append(self._texts[i] if i < len(self._texts) else "")  # the head may be wider than the vocabulary
         return "".join(parts) + _utf8(bytes(waiting))
 
     def decode_answer(self, ids: Iterable[int]) -> str:

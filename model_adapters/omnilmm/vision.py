@@ -1,9 +1,9 @@
 """The vision tower: SigLIP so400m without its last layer and its pooling head, final norm kept.
 
-It runs on transformers' ``SiglipVisionModel``, which computes exactly what timm's tower computes under three conditions:
-exact GELU (transformers' SigLIP defaults to the tanh approximation, an error of 1e-3), no head, and a position table that
-is resampled once, in fp32 with antialiased bicubic interpolation (transformers' own interpolation has no antialias: 9 %
-error at 448 px), so that nothing is left to interpolate while running.
+It runs on transformers' ``SiglipVisionModel``, which computes exactly what timm's tower computes under three
+conditions: exact GELU (transformers' SigLIP defaults to the tanh approximation, an error of 1e-3), no head, and a
+position table that is resampled once, in fp32 with antialiased bicubic interpolation (transformers' own interpolation
+has no antialias: 9 % error at 448 px), so that nothing is left to interpolate while running.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def resample_position_table(table: Tensor, grid_side: int) -> Tensor:
         grid_side: wanted side, in patches.
 
     Returns:
-        (grid_side * grid_side, width) in the table's dtype. Source: timm ``resample_abs_pos_embed``, which computes in fp32
-        with ``antialias=True``; that flag changes the kernel (a = -0.5 instead of -0.75) for enlarging, too.
+        (grid_side * grid_side, width) in the table's dtype. Source: timm ``resample_abs_pos_embed``, which computes
+        in fp32 with ``antialias=True``; that flag changes the kernel (a = -0.5 instead of -0.75) for enlarging, too.
     """
     width = table.shape[-1]
     side = round(table.shape[1] ** 0.5)

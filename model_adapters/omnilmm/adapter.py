@@ -1,0 +1,66 @@
+"""The adapter ``omnilmm``: OmniLMM-3B, or any checkpoint in its layout."""
+
+from __future__ import annotations
+
+from model_adapters.contract import Capabilities, Request
+from model_adapters.omnilmm.adapter_base import CheckpointAdapter, engine_options
+from model_adapters.omnilmm.modeling import OmniLMM
+from model_adapters.omnilmm.prompt import USER_MARK, conversation_text
+from model_adapters.omnilmm.shipped import DEFAULT, resolve_checkpoint
+
+
+class OmniLMMAdapter(CheckpointAdapter):
+    """OmniLMM behind the adapter contract.
+
+    Args:
+        checkpoint: a folder in the original layout, or the name of a shipped checkpoint.
+        dtype: ``auto`` (bfloat16 on CUDA, float32 on the CPU), ``float32``, ``bfloat16``, ``float16``.
+        device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:N``.
+        batch_size: rows computed at a time; answers do not depend on it (in fp32).
+        vision_batch_size: pictures encoded at a time.
+        feature_cache_mib: visual tokens kept for later questions on the same picture.
+        apply_exif: turn pictures as their EXIF orientation says (original: no).
+        parse_special: read ``<image>``, ``</s>``, ``<unk>`` in questions as control tokens (original: yes; here: no).
+        truncate: cut the end of prompts that are too long (original: yes; here such a request fails).
+        text_only: answer requests without an image by the language model alone (the original cannot).
+        mode: ``fast``, or ``reference``: one request at a time, nothing shared and nothing kept.
+    """
+
+    name = "omnilmm"
+
+    def __init__(
+        self,
+        checkpoint: str = DEFAULT,
+        dtype: str = "auto",
+        device: str = "auto",
+        batch_size: int = 64,
+        vision_batch_size: int = 32,
+        feature_cache_mib: float = 512.0,
+        apply_exif: bool = False,
+        parse_special: bool = False,
+        truncate: bool = False,
+        text_only: bool = False,
+        mode: str = "fast",
+    ) -> None:
+        options = engine_options(
+            mode,
+            batch_size=batch_size,
+            vision_batch_size=vision_batch_size,
+            feature_cache_mib=feature_cache_mib,
+            apply_exif=apply_exif,
+            parse_special=parse_special,
+            truncate=truncate,
+            text_only=text_only,
+        )
+        folder = resolve_checkpoint(checkpoint)
+        super().__init__(OmniLMM.from_checkpoint(folder, dtype=dtype, device=device), folder, options)
+        self.capabilities = Capabilities(
+            max_images=1, text_only=text_only, choice_scoring=True, stage_timing=True, streaming=True
+        )
+
+    def prompt_text(self, request: Request) -> str:
+        """The prompt as the model gets it; BOS is not shown, the visual tokens appear as ``<image>``."""
+        text = conversation_text([{"role": turn.role, "content": turn.text} for turn in request.turns])
+        if not request.images:
+            return text
+        return f"{USER_MARK}<image>\n{text.removeprefix(USER_MARK)}"

@@ -1,0 +1,43 @@
+"""The adapter ``minicpm``: the text-only base MiniCPM-2B."""
+
+from __future__ import annotations
+
+from model_adapters.contract import Capabilities, Request
+from model_adapters.omnilmm.adapter_base import CheckpointAdapter, engine_options
+from model_adapters.omnilmm.modeling import MiniCPM
+from model_adapters.omnilmm.prompt import conversation_text
+from model_adapters.omnilmm.shipped import resolve_checkpoint
+
+
+class MiniCPMAdapter(CheckpointAdapter):
+    """MiniCPM-2B behind the adapter contract.
+
+    Args:
+        checkpoint: a folder with config.json (``model_type: minicpm``), tokenizer.model and weights.
+        dtype, device, batch_size, parse_special, truncate, mode: as for :class:`OmniLMMAdapter`.
+    """
+
+    name = "minicpm"
+
+    def __init__(
+        self,
+        checkpoint: str,
+        dtype: str = "auto",
+        device: str = "auto",
+        batch_size: int = 64,
+        parse_special: bool = False,
+        truncate: bool = False,
+        mode: str = "fast",
+    ) -> None:
+        options = engine_options(
+            mode, batch_size=batch_size, parse_special=parse_special, truncate=truncate, text_only=True
+        )
+        folder = resolve_checkpoint(checkpoint)
+        super().__init__(MiniCPM.from_checkpoint(folder, dtype=dtype, device=device), folder, options)
+        self.capabilities = Capabilities(
+            max_images=0, text_only=True, choice_scoring=True, stage_timing=True, streaming=True
+        )
+
+    def prompt_text(self, request: Request) -> str:
+        """The prompt as the model gets it; BOS is not shown."""
+        return conversation_text([{"role": turn.role, "content": turn.text} for turn in request.turns])
