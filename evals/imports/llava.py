@@ -6,7 +6,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from evals.errors import DataError
 from evals.imports.rows import ImportedRow, column, read_rows, reply, text, unique
@@ -83,24 +82,28 @@ def mme(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> l
 
 
 def scienceqa(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> list[ImportedRow]:
-    """ScienceQA: the reference is LLaVA's conversation file; questions with a picture have the category ``image``."""
-    problems = {text(row["id"]): row for file in references for row in read_rows(file)}
+    """ScienceQA: what LLaVA's evaluation writes (``*_output.jsonl``: an object of right and wrong answers, each with
+    question, reply and reference). The category ``context`` tells questions with a picture from the others."""
+    stored = [row for part in read_rows(path) for rows in part.values() if isinstance(rows, list) for row in rows]
+    if not stored:
+        raise DataError(
+            f"{path}: expected LLaVA's evaluation output, an object with the lists `correct` and `incorrect`."
+        )
     rows = []
-    for number, row in enumerate(read_rows(path), 1):
+    for number, row in enumerate(stored, 1):
         key = text(column(row, "question_id", path, number))
-        if key not in problems:
-            raise DataError(f"{path}, row {number}: the reference files have no question {key!r}.")
-        prompt, answer = (turn["value"] for turn in problems[key]["conversations"][:2])
-        options = dict(_option_lines(prompt))
+        prompt = text(column(row, "question", path, number))
         rows.append(
             ImportedRow(
                 sample_id=key,
                 request_id=key,
-                prediction=reply(column(row, "text", path, number)),
-                references=(_letter(answer, path, number),),
+                prediction=reply(column(row, "pred", path, number)),
+                references=(text(column(row, "ground_truth", path, number)),),
                 prompt=prompt,
-                image=text(problems[key].get("image")),
-                fields={"choices": options, "context": "image" if "image" in problems[key] else "text only"},
+                fields={
+                    "choices": dict(_option_lines(prompt)),
+                    "context": "image" if row.get("is_multimodal") else "text only",
+                },
             )
         )
     return unique(rows, path)
@@ -119,10 +122,3 @@ def _option_lines(prompt: str) -> Iterator[tuple[str, str]]:
         if run >= 0 and match[1] == chr(ord("A") + len(found[run])):
             found[run].append((match[1], match[2]))
     yield from found.get(run, [])
-
-
-def _letter(answer: Any, path: Path, number: int) -> str:
-    match = re.search(r"\b([A-Z])\.?$", text(answer).strip())
-    if match is None:
-        raise DataError(f"{path}, row {number}: the reference answer {answer!r} does not end in an option letter.")
-    return match[1]

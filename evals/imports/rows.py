@@ -71,8 +71,19 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
                 try:
                     rows.append(json.loads(line))
                 except ValueError as error:
+                    if number == 1 and (document := _whole(path)) is not None:
+                        return _checked(path, document)
                     raise DataError(f"{path}:{number} is not valid JSON ({error}).") from error
     return _checked(path, rows)
+
+
+def _whole(path: Path) -> list[Any] | None:
+    """One JSON document under the ending of JSON lines, as some suites write it; None if it is not that."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return value if isinstance(value, list) else [value]
 
 
 def _json(path: Path) -> list[dict[str, Any]]:
