@@ -66,6 +66,11 @@ _LEADING = re.compile(
     r"|(?P<word>[B-HJ-Z])(?=\s)|(?P<article>[AI])(?=\s(?:is|because|since|as|was|seems)\b))\s*(?P<rest>.*)",
     re.DOTALL,
 )
+# "A, B and C." as the whole statement, or two letters with a word between them whatever follows.
+_JOINED_IN_FRONT = re.compile(
+    rf"{_LIST}(?=\s*(?:$|[.\n]))|[(\[]?{_LETTER}[)\]]?\s*(?:and|or|&|/|和|或|与)\s*[(\[]?[A-Z](?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"(?<![A-Za-z0-9])([A-Za-z])(?![A-Za-z0-9])")
 _BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
 _CAPITAL = re.compile(r"(?<![A-Za-z0-9])([B-HJ-Z])(?![A-Za-z0-9+#'-])")
@@ -184,17 +189,13 @@ def _by_form(reply: str, letters: dict[str, str], options: dict[str, str]) -> tu
 
 def _leading_letters(reply: str, letters: dict[str, str], options: dict[str, str]) -> tuple[set[str], str]:
     """The letter (or joined letters) a reply begins with, checked against an option text right behind it."""
+    joined = _JOINED_IN_FRONT.match(reply)
+    if joined and len(several := {label[1].upper() for label in _LABEL.finditer(joined[0])} & set(letters)) > 1:
+        return several, "leading_letter"
     match = _LEADING.match(reply)
-    if match is None:
+    if match is None or _first_group(match).upper() not in letters:
         return set(), ""
     letter, rest = _first_group(match).upper(), match["rest"]
-    if letter not in letters:
-        return set(), ""
-    joined = re.match(rf"({_LIST})(?=\s*(?:$|[.\n]))", reply)
-    if joined and len(several := {m[1].upper() for m in _LABEL.finditer(joined[1])} & set(letters)) > 1:
-        return several, "leading_letter"
-    if re.match(r"\s*(?:and|or|&|/|和|或|与)\s*[(\[]?[A-Z](?![A-Za-z0-9])", rest):
-        return {letter, re.search(r"[(\[]?([A-Z])(?![A-Za-z0-9])", rest)[1]}, "leading_letter"  # type: ignore[index]
     said = fold(rest)
     if said and any(fold(text) == said for name, text in options.items() if name != letters[letter]):
         return set(), "contradiction"

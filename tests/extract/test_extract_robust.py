@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.extract.registry import get_extractor
+from evals.extract.registry import EXTRACTORS, get_extractor
 from evals.extract.robust import robust
 from evals.extract.text import clean_reply, fold, option_map
 from evals.extract.yes_no import yes_no
@@ -103,6 +103,8 @@ def test_takes_what_the_reply_says(reply: str, value: str, rule: str) -> None:
         (" \n\t", "empty"),
         ("Both A and B", "several_answers"),
         ("A, B and C", "several_answers"),
+        ("A or B", "several_answers"),
+        ("B and C are both possible", "several_answers"),
         ("The answer is A or B", "several_answers"),
         ("A. Looking again, the answer is C", "several_answers"),
         ("A cat sits on B", "several_answers"),
@@ -231,13 +233,14 @@ def test_an_option_text_follows_its_option_through_any_rotation(order: list[str]
 
 
 @pytest.mark.parametrize(
-    "unit", ["B ", "not A but ", "answer is ", "<think>", "\\boxed{", "答案是", "no, ", "a", " \n", "dog "]
+    "unit", ["B ", "not A but ", "answer is ", "<think>", "\\boxed{", "答案是", "no, ", " \n", "dog ", "1,0"]
 )
-def test_a_megabyte_of_anything_is_read_in_linear_time(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit))
+def test_long_replies_are_read_in_linear_time(unit: str) -> None:
+    """A megabyte of the worst unit took 1.3 s when this was written; a quadratic rule would take hours."""
+    text = unit * (100_000 // len(unit))
     started = time.process_time()
-    robust(text, choices=ANIMALS)
-    yes_no(text)
+    for name in EXTRACTORS:
+        get_extractor(name)(text, choices=ANIMALS)
     assert time.process_time() - started < 20
 
 
