@@ -7,109 +7,77 @@ that keeps prefixes prefills each question's stem once.
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import hashlib
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from evals.data import Dataset
-from evals.errors import StoreError
-from evals.files import canonical_json, write_atomically
 from evals.prompts.render import questions_of, request_of
+from evals.questions import QuestionSpool
 from evals.records import Question
 from evals.spec.records import TaskSpec
 from model_adapters.contract import Request
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One question's place in the plan.
+class TaskPlan:
+    """The questions of one task in the order in which they are asked. It costs eight bytes a sample.
 
     Attributes:
-        index: of the sample in the data set.
-        rotation: which of the sample's questions.
-        request_id, content_hash: of the question; what the journal is asked for.
-        image: hash of its first picture; "" without one.
+        order: places of the samples in the data set, shape (samples,).
+        requests: questions in all, rotations counted.
+        pictured: questions that carry a picture.
+        images: distinct pictures.
+        samples_hash: fingerprint of the sample set, see :func:`evals.identity.samples_hash`.
+        questions: the questions in the data set's order, to be saved in the run directory.
     """
-
-    index: int
-    rotation: int
-    request_id: str
-    sample_id: str
-    content_hash: str
-    image: str
-
-
-@dataclass(frozen=True, slots=True)
-class TaskPlan:
-    """The questions of one task in the order in which they are asked."""
 
     spec: TaskSpec
     dataset: Dataset
-    steps: tuple[Step, ...]
-
-    @property
-    def images(self) -> int:
-        """Distinct pictures."""
-        return len({step.image for step in self.steps if step.image})
+    order: NDArray[np.int64]
+    requests: int
+    pictured: int
+    images: int
+    samples_hash: str
+    questions: QuestionSpool
 
     @property
     def encodings_saved(self) -> int:
         """Picture encodings that the order makes unnecessary."""
-        return sum(1 for step in self.steps if step.image) - self.images
+        return self.pictured - self.images
 
-    def requests(self, skip: Collection[str]) -> Iterator[Request]:
-        """The requests in order, without those already answered; a sample is built when its turn comes."""
-        for step in self.steps:
-            if step.request_id not in skip:
-                sample = self.dataset[step.index]
-                yield request_of(self.spec, sample, questions_of(self.spec, sample)[step.rotation])
-
-
-def make_plan(spec: TaskSpec, dataset: Dataset) -> tuple[TaskPlan, list[Question]]:
-    """Order a task's questions; also returns the questions themselves in the data set's order."""
-    questions: list[Question] = []
-    groups: dict[str, list[Step]] = {}
-    for index, sample in enumerate(dataset):
-        asked = questions_of(spec, sample)
-        questions += asked
-        image = sample.images[0].sha256 if sample.images and spec.image == "keep" else ""
-        # Without a picture there is nothing to keep together, so each sample is its own group.
-        group = groups.setdefault(image or f"sample {index}", [])
-        group += [
-            Step(index, rotation, q.request_id, q.sample_id, q.content_hash, image) for rotation, q in enumerate(asked)
-        ]
-    return TaskPlan(spec, dataset, tuple(step for group in groups.values() for step in group)), questions
+    def walk(self, is_answered: Callable[[Question], bool]) -> Iterator[tuple[Question, Request]]:
+        """The open questions in order, with the requests that ask them; each is built when its turn comes."""
+        for sample in self.dataset.in_order(self.order.tolist()):
+            for question in questions_of(self.spec, sample):
+                if not is_answered(question):
+                    yield question, request_of(self.spec, sample, question)
 
 
-def write_questions(path: Path, questions: list[Question]) -> None:
-    """Keep the questions in the run directory: JSON lines, gzipped with a fixed time stamp to be reproducible."""
-
-    def write(file: object) -> None:
-        with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:  # type: ignore[call-overload]
-            for question in questions:
-                packed.write(canonical_json(asdict(question)) + b"\n")
-
-    write_atomically(path, write)
-
-
-def read_questions(path: Path) -> list[Question]:
-    """The questions that :func:`write_questions` kept.
+def make_plan(spec: TaskSpec, dataset: Dataset) -> TaskPlan:
+    """Order a task's questions. Reads every sample once, without its pixels.
 
     Raises:
-        StoreError: the file is missing or damaged.
+        DataError: a sample that cannot be asked as the task says.
     """
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            return [_question(json.loads(line)) for line in lines]
-    except FileNotFoundError:
-        raise StoreError(f"{path} does not exist: nothing was asked yet. Run the same `run` command again.") from None
-    except (OSError, EOFError, ValueError, TypeError) as error:
-        raise StoreError(f"{path} is damaged ({error}). Delete it and run the same `run` command again.") from error
-
-
-def _question(line: dict[str, object]) -> Question:
-    for name in ("image_hashes", "references"):
-        line[name] = tuple(line[name])  # type: ignore[arg-type]
-    return Question(**line)  # type: ignore[arg-type]
+    spool, digest = QuestionSpool(), hashlib.sha256()
+    groups, group_of_image = array("q"), dict[str, int]()
+    n_groups = n_requests = n_pictured = 0
+    for sample in dataset:
+        digest.update(bytes.fromhex(sample.content_hash))
+        asked = questions_of(spec, sample)
+        for question in asked:
+            spool.add(question)
+        n_requests += len(asked)
+        group = n_groups  # without a picture there is nothing to keep together: a group of its own
+        if sample.images and spec.image == "keep":
+            group = group_of_image.setdefault(sample.images[0].sha256, n_groups)
+            n_pictured += len(asked)
+        n_groups += group == n_groups
+        groups.append(group)
+    order = np.argsort(np.asarray(groups), kind="stable")
+    return TaskPlan(spec, dataset, order, n_requests, n_pictured, len(group_of_image), digest.hexdigest(), spool)

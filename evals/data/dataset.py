@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from evals.data.few_shot import Examples
 from evals.data.images import ImageReader
+from evals.data.pictures import Pictures
+from evals.data.rows import Rows
+from evals.data.sources import Places, Stored, open_stored, pool_of
 from evals.data.subset import Subset
-from evals.data.tables import read_tables
 from evals.errors import DataError
 from evals.files import canonical_json
 from evals.records import Sample
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from evals.spec.records import TaskSpec
-
-CHUNK = 256  # rows turned into Python objects at a time
 
 
 def open_dataset(spec: TaskSpec, data_root: Path, cache: Path, subset: Subset = Subset()) -> Dataset:
@@ -29,65 +27,57 @@ def open_dataset(spec: TaskSpec, data_root: Path, cache: Path, subset: Subset = 
 
     Args:
         data_root: folder that a table's files lie in.
-        cache: folder for generated data.
+        cache: folder for what is generated, downloaded or prepared.
 
     Raises:
-        DataError: missing or unreadable data, a missing column, an unexpected count, duplicate ids, an empty set.
+        DataError: missing or unreadable data, a missing column, an unexpected count, duplicate ids, an empty set,
+            answers that are not public.
     """
-    if spec.data.source == "generated":
-        from evals.data.generated_cache import generated_table
-
-        table = generated_table(spec.data, cache)
-    else:
-        table = read_tables(spec.data.files, data_root, spec.name)
-    _check_columns(spec, table.column_names)
-    expected = spec.data.expected_count
-    if expected is not None and table.num_rows != expected:
-        raise DataError(
-            f"Task {spec.name!r}: found {table.num_rows} rows, expected {expected}. The data is incomplete or another "
-            "version; fetch it again, or correct data.expected_count if you meant this set."
-        )
-    if not table.num_rows:
-        raise DataError(f"Task {spec.name!r}: the data set is empty. Check data.files and the data root {data_root}.")
-    return Dataset(spec, table, data_root / spec.data.image_root, subset)
-
-
-def _check_columns(spec: TaskSpec, present: list[str]) -> None:
-    columns = spec.columns
-    wanted = [*columns.images, columns.references, *columns.choices, *columns.fields.values()]
-    wanted += [name for name in (columns.id, columns.cluster) if name is not None]
-    missing = sorted({name for name in wanted if name not in present})
-    if missing:
-        raise DataError(
-            f"Task {spec.name!r}: its data has no column {', '.join(map(repr, missing))}. "
-            f"It has {', '.join(present)}. Correct the task's columns."
-        )
+    places = Places(data_root, cache)
+    examples = None
+    if spec.prompt.few_shot is not None:
+        pool = Dataset(spec, pool_of(spec, places), Subset())
+        examples = Examples(spec.prompt, spec.prompt.few_shot, pool, spec.columns.answer_as)
+    return Dataset(spec, open_stored(spec, places, subset.limit), subset, examples)
 
 
 class Dataset(Sequence[Sample]):
     """Samples of a task in the data set's order (or of a subset), built when asked for.
 
     Attributes:
-        total: rows of the whole set.
+        total: samples of the whole set.
         subset: what was taken, in words; None for the whole set.
+        several_pictures: how many samples of it have more pictures than the image policy shows.
     """
 
-    def __init__(self, spec: TaskSpec, table: pa.Table, image_root: Path, subset: Subset) -> None:
-        self._spec = spec
-        self._table = table
-        self._images = ImageReader(image_root)
+    def __init__(self, spec: TaskSpec, stored: Stored, subset: Subset, examples: Examples | None = None) -> None:
+        columns, names = spec.columns, spec.columns.images
+        self._spec, self._examples = spec, examples
+        stored_pictures = stored.picture_columns(names)
+        self._rows = Rows(
+            spec.data, stored.table, stored_pictures, _wanted(spec, stored_pictures, stored.joined), spec.name
+        )
+        self._pictures = Pictures(ImageReader(stored.image_root), stored_pictures, names, spec.image)
         ids = self._ids()
-        self.total = len(ids)
+        self._indices = _hashed(spec.data.hashed_subset, ids)
+        self.several_pictures = 0
+        if spec.image in ("first", "grid", "skip"):
+            self._drop_several(names, stored)
+        self.total = len(self._indices)
         self.subset = subset.describe(self.total)
-        self._indices = subset.select(ids)
-        self._text_table = table.drop_columns(list(spec.columns.images)) if spec.columns.images else table
-        self._rows = lru_cache(maxsize=8)(self._read_chunk)
+        strata = None
+        if subset.stratify is not None and subset.stratify in columns.fields:
+            values = self._rows.column(columns.fields[subset.stratify])
+            strata = [str(values[i]) for i in self._indices]
+        chosen = subset.select([ids[i] for i in self._indices], strata)
+        self._indices = [self._indices[i] for i in chosen]
+        self._refuse_hidden()
 
     def _ids(self) -> list[str]:
         name = self._spec.columns.id
         if name is None:
-            return [str(i) for i in range(self._table.num_rows)]
-        ids = [str(value) for value in self._table.column(name).to_pylist()]
+            return [str(i) for i in range(len(self._rows))]
+        ids = [str(value) for value in self._rows.column(name)]
         if len(set(ids)) < len(ids):
             twice = Counter(ids).most_common(1)[0][0]
             raise DataError(
@@ -96,9 +86,26 @@ class Dataset(Sequence[Sample]):
             )
         return ids
 
-    def _read_chunk(self, number: int) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self._text_table.slice(number * CHUNK, CHUNK).to_pylist()
-        return rows
+    def _drop_several(self, names: tuple[str, ...], stored: Stored) -> None:
+        """Count samples with several pictures, and leave them out if the policy says so."""
+        if len(names) == 1 and not stored.pointers and _holds_one(stored, names[0]):
+            return
+        several = {i for i in self._indices if self._pictures.count(int(self._rows.source[i]), self._rows[i]) > 1}
+        self.several_pictures = len(several)
+        if self._spec.image == "skip":
+            self._indices = [i for i in self._indices if i not in several]
+
+    def _refuse_hidden(self) -> None:
+        """Raise if none of the first samples has an answer: then the split's answers are not public."""
+        name = self._spec.columns.references
+        probe = self._indices[:64]
+        if probe and not any(_references(self._rows[i].get(name)) for i in probe):
+            data = self._spec.data
+            raise DataError(
+                f"Task {self._spec.name!r}: column {name!r} is empty in all samples looked at"
+                f"{f' of split {data.split!r}' if data.split else ''}: the answers of this split are not public, so it "
+                "cannot be scored here. Use a split with answers."
+            )
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -110,50 +117,79 @@ class Dataset(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        row = self._indices[index]
-        return self._sample(row, self._rows(row // CHUNK)[row % CHUNK])
+        return self._sample(self._indices[index])
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
 
-    def in_order(self, places: Sequence[int]) -> Iterator[Sample]:
-        """The samples at these places of the set, in this order; rows are gathered in bulk, wherever they stand."""
-        for start in range(0, len(places), CHUNK):
-            rows = [self._indices[place] for place in places[start : start + CHUNK]]
-            values: list[dict[str, Any]] = self._text_table.take(rows).to_pylist()
-            for row, value in zip(rows, values, strict=True):
-                yield self._sample(row, value)
-
-    def _sample(self, row: int, values: dict[str, Any]) -> Sample:
-        columns = self._spec.columns
-        sample_id = str(row) if columns.id is None else str(values[columns.id])
+    def _sample(self, index: int) -> Sample:
+        columns, values = self._spec.columns, self._rows[index]
+        sample_id = str(index) if columns.id is None else str(values[columns.id])
         where = f"Task {self._spec.name!r}, sample {sample_id!r}"
-        images = tuple(
-            self._images.reference(self._table.column(name)[row].as_py(), f"{where}, column {name!r}")
-            for name in columns.images
-        )
+        images = self._pictures.of(int(self._rows.source[index]), values, where) if columns.images else ()
         references = _references(values[columns.references])
-        fields = {name: values[column] for name, column in columns.fields.items()}
+        if not references:
+            raise DataError(
+                f"{where}: column {columns.references!r} is empty, so there is nothing to score against. "
+                "Leave such rows out with data.drop, or fetch the data again."
+            )
+        fields: dict[str, Any] = {name: values[column] for name, column in columns.fields.items()}
         if columns.choices:
             fields["choices"] = _choices(columns.choices, values)
+        if columns.labels:
+            references = _by_label(references, values[columns.labels], where)
+        if self._examples is not None:
+            fields["examples"] = self._examples.text(sample_id, fields)
         hashes = [image.sha256 for image in images]
         content = canonical_json([sample_id, fields, references, hashes])
         cluster = str(values[columns.cluster]) if columns.cluster else (hashes[0] if hashes else sample_id)
         return Sample(sample_id, images, fields, references, cluster, hashlib.sha256(content).hexdigest())
 
 
+def _wanted(spec: TaskSpec, pictures: Mapping[str, object], joined: Mapping[str, object]) -> set[str]:
+    """Columns that samples are made of; picture columns only where they are derived."""
+    columns, join = spec.columns, spec.data.join
+    wanted = {columns.references, *columns.choices, *columns.fields.values()}
+    wanted |= {name for name in (columns.id, columns.cluster, columns.labels) if name is not None}
+    wanted |= {name for name in columns.images if name not in pictures}
+    return wanted | ({join.on} if join and joined else set())
+
+
+def _holds_one(stored: Stored, name: str) -> bool:
+    """Whether a picture column cannot hold several pictures a row, by its type."""
+    import pyarrow as pa
+
+    table = stored.joined[name][0] if name in stored.joined else stored.table
+    if name not in table.column_names:
+        return True
+    kind = table.schema.field(name).type
+    return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _hashed(size: int | None, ids: list[str]) -> list[int]:
+    """All indices, or those of the so many ids with the smallest sha256, in the set's order."""
+    if size is None or size >= len(ids):
+        return list(range(len(ids)))
+    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest())
+    return sorted(order[:size])
+
+
 def _references(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
-    return tuple(_text(v) for v in values if v is not None)
+    return tuple(str(v) for v in values if v is not None and v != "")
 
 
-def _text(value: Any) -> str:
-    """A reference as text; whole floats lose their ``.0`` only where Arrow made them out of integers with nulls."""
-    return value if isinstance(value, str) else str(value)
-
-
-def _choices(names: tuple[str, ...], values: dict[str, Any]) -> list[str]:
+def _choices(names: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
     """Option texts: from one list column, or from option columns of which empty ones are absent."""
     if len(names) == 1:
-        return [str(option) for option in values[names[0]]]
+        return [str(option) for option in values[names[0]] or []]
     return [str(values[name]) for name in names if values[name] not in (None, "")]
+
+
+def _by_label(references: tuple[str, ...], labels: Any, where: str) -> tuple[str, ...]:
+    """References given as option labels, as indices of the options."""
+    known = [str(label) for label in labels or []]
+    for reference in references:
+        if reference not in known:
+            raise DataError(f"{where}: the answer {reference!r} is none of the option labels {', '.join(known)}.")
+    return tuple(str(known.index(reference)) for reference in references)

@@ -11,7 +11,7 @@ from evals.files import write_atomically
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from evals.spec.records import DataSpec
+    from evals.spec.data_records import DataSpec
 
 RECIPE = 1  # raised whenever any generator's rows change
 

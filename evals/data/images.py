@@ -1,23 +1,31 @@
-"""From a table's image cell to an image reference: identified by the hash of its bytes, decoded later."""
+"""From a row's picture cells to image references: identified by the hash of their bytes, hashed once, decoded later."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import re
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError
+from evals.spec.transforms import literal_list
 from model_adapters.contract import ImageRef
+
+LONGEST_PATH = 1024  # characters; a longer cell is base64
+_BASE64_START = re.compile(r"[A-Za-z0-9+/]{16}")
+
+Fetch = Callable[[], Any]
 
 
 class ImageReader:
-    """Makes image references out of cells, hashing each file once.
+    """Makes image references out of cells, hashing each picture once.
 
     A cell is encoded bytes, a mapping with ``bytes`` or ``path`` (as the ``datasets`` library stores pictures), a path
-    below ``root``, or base64 text.
+    below ``root``, base64 text, or a list of these, also as a Python literal in a text.
 
     Args:
         root: folder that relative paths start from; no path may leave it.
@@ -25,41 +33,84 @@ class ImageReader:
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
-        self._hashes: dict[Path, str] = {}
+        self._files: dict[Path, str] = {}
+        self._cells: dict[Hashable, tuple[str, ...]] = {}
 
-    def reference(self, cell: Any, where: str) -> ImageRef:
-        """The image of one cell. ``where`` names task, row and column for messages.
+    def references(self, key: Hashable, fetch: Fetch, where: str) -> tuple[ImageRef, ...]:
+        """The pictures of one cell.
+
+        Args:
+            key: names the cell; a cell seen before is not read again.
+            fetch: reads the cell.
+            where: task, row and column, for messages.
 
         Raises:
             DataError: an empty cell, a path that leaves the root, or text that is neither a file below it nor base64.
         """
-        if isinstance(cell, dict):
-            cell = cell.get("bytes") or cell.get("path")
-        if isinstance(cell, bytes) and cell:
-            return ImageRef(hashlib.sha256(cell).hexdigest(), where, partial(bytes, cell))
-        if isinstance(cell, str) and cell:
-            path = (self._root / cell).resolve() if len(cell) < 1024 else None
-            if path is not None and path.is_file():
-                return self._file(path, cell, where)
-            return self._base64(cell, where)
-        raise DataError(f"{where}: the image cell is empty. Leave the row out, or give the picture.")
+        if key not in self._cells:
+            pictures = _pictures(fetch())
+            if not pictures:
+                raise DataError(f"{where}: the image cell is empty. Leave the row out, or give the picture.")
+            self._cells[key] = tuple(self._hash(picture, where) for picture in pictures)
+        return tuple(
+            ImageRef(sha256, where, partial(self._bytes, fetch, number, where))
+            for number, sha256 in enumerate(self._cells[key])
+        )
 
-    def _file(self, path: Path, cell: str, where: str) -> ImageRef:
+    def _hash(self, picture: Any, where: str) -> str:
+        path = self._path(picture, where)
+        if path is None:
+            return hashlib.sha256(_encoded(picture, where, self._root)).hexdigest()
+        if path not in self._files:
+            with path.open("rb") as file:
+                self._files[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._files[path]
+
+    def _bytes(self, fetch: Fetch, number: int, where: str) -> bytes:
+        picture = _pictures(fetch())[number]
+        path = self._path(picture, where)
+        return _encoded(picture, where, self._root) if path is None else path.read_bytes()
+
+    def _path(self, picture: Any, where: str) -> Path | None:
+        """The file that a picture names; None if the picture holds its bytes itself."""
+        if not isinstance(picture, str) or len(picture) > LONGEST_PATH:
+            return None
+        path = (self._root / picture).resolve()
+        if not path.is_file():
+            return None
         if not path.is_relative_to(self._root):
             raise DataError(
-                f"{where}: the image path {cell!r} leaves the folder {self._root}; pictures must lie below it."
+                f"{where}: the image path {picture!r} leaves the folder {self._root}; pictures must lie below it."
             )
-        if path not in self._hashes:
-            with path.open("rb") as file:
-                self._hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return ImageRef(self._hashes[path], cell, path.read_bytes)
+        return path
 
-    def _base64(self, cell: str, where: str) -> ImageRef:
-        try:
-            data = base64.b64decode(cell, validate=True)
-        except binascii.Error:
-            data = b""
-        if len(data) < 16:
-            shown = cell if len(cell) <= 80 else f"{cell[:77]}..."
-            raise DataError(f"{where}: {shown!r} is neither a picture file below {self._root} nor base64 text.")
-        return ImageRef(hashlib.sha256(data).hexdigest(), where, partial(base64.b64decode, cell))
+
+def count_pictures(cell: Any) -> int:
+    """How many pictures a cell holds."""
+    return len(_pictures(cell))
+
+
+def _pictures(cell: Any) -> list[Any]:
+    """A cell's pictures one by one: bytes, or text."""
+    if isinstance(cell, str) and cell.startswith("["):
+        cell = literal_list(cell)
+    if isinstance(cell, list):
+        return [picture for item in cell for picture in _pictures(item)]
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    return [] if cell is None or cell in ("", b"") else [cell]
+
+
+def _encoded(picture: Any, where: str, root: Path) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    shown = picture if len(picture) <= 80 else f"{picture[:77]}..."
+    if not _BASE64_START.match(picture):
+        raise DataError(f"{where}: there is no picture {shown!r} below {root}, and it is no base64 text.")
+    try:
+        return base64.b64decode(picture, validate=True)
+    except binascii.Error as error:
+        raise DataError(
+            f"{where}: {shown!r} is neither a picture file below {root} nor whole base64 text ({error}). "
+            "The file is damaged; fetch it again."
+        ) from None

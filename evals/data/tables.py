@@ -6,25 +6,25 @@ Cells of text formats stay the text that is written: ``nan``, ``NA``, ``None`` a
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.data.separated import read_separated
 from evals.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_tables(files: tuple[str, ...], root: Path, task: str) -> pa.Table:
-    """All rows of a task's files, one after the other.
+def find_files(patterns: Sequence[str], root: Path, task: str) -> list[Path]:
+    """The files that patterns name, in the patterns' order and sorted within each.
 
     Raises:
-        DataError: no file matches, a file leaves the data root, or one cannot be read as what its ending says.
+        DataError: a pattern that no file matches, or a path that leaves the data root.
     """
-    import pyarrow as pa
-
     paths: list[Path] = []
-    for pattern in files:
+    for pattern in patterns:
         found = sorted(root.glob(pattern)) if "*" in pattern else [root / pattern]
         for path in found:
             if not path.resolve().is_relative_to(root.resolve()):
@@ -35,28 +35,62 @@ def read_tables(files: tuple[str, ...], root: Path, task: str) -> pa.Table:
                 f"Task {task!r}: no file matches {root / pattern}. "
                 "Put the data there, or give its folder with --data-root."
             )
-    tables = [_read(path) for path in paths]
+    return paths
+
+
+def read_tables(files: Sequence[str], root: Path, cache: Path, task: str, file_column: str | None = None) -> pa.Table:
+    """All rows of a task's files, one after the other.
+
+    Args:
+        root: folder that the files' paths start from.
+        cache: folder for Arrow copies of large text files.
+        file_column: a column to add, with the name (without ending) of the file that a row came from.
+
+    Raises:
+        DataError: no file matches, a file leaves the data root, or one cannot be read as what its ending says.
+    """
+    import pyarrow as pa
+
+    paths = find_files(files, root, task)
+    if all(path.suffix.lower() in (".json", ".jsonl") for path in paths):
+        # Read together, so that a column whose type differs from file to file becomes text as within one file.
+        rows = [row | ({file_column: path.stem} if file_column else {}) for path in paths for row in _json_rows(path)]
+        return _table_of(rows)
+    tables = [_read(path, cache) for path in paths]
+    if file_column:
+        tables = [
+            table.append_column(file_column, pa.array([path.stem] * table.num_rows))
+            for path, table in zip(paths, tables, strict=True)
+        ]
+    return concatenate(tables, task)
+
+
+def concatenate(tables: Sequence[pa.Table], task: str) -> pa.Table:
+    """Tables one after the other; columns that some lack are null there.
+
+    Raises:
+        DataError: a column has types that do not go together.
+    """
+    import pyarrow as pa
+
     try:
-        return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
-    except pa.ArrowInvalid as error:
+        return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"Task {task!r}: its files have columns of different types ({error}).") from error
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, cache: Path) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet
 
     try:
         match path.suffix.lower():
             case ".parquet":
                 return pyarrow.parquet.read_table(path, memory_map=True)
-            case ".jsonl":
-                return pa.Table.from_pylist(_json_lines(path))
-            case ".json":
-                return pa.Table.from_pylist(_json_rows(path))
+            case ".json" | ".jsonl":
+                return _table_of(_json_rows(path))
             case ".csv" | ".tsv" as suffix:
-                return _read_separated(path, "," if suffix == ".csv" else "\t")
+                return read_separated(path, "," if suffix == ".csv" else "\t", cache)
             case other:
                 raise DataError(
                     f"{path}: files ending in {other!r} are not known; use parquet, jsonl, json, csv or tsv."
@@ -67,49 +101,65 @@ def _read(path: Path) -> pa.Table:
         ) from error
 
 
-def _read_separated(path: Path, delimiter: str) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.csv
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON file: an object a line, a list of objects, an object of objects (keys become ``id``), or one row.
 
-    with path.open(encoding="utf-8-sig") as file:
-        header = file.readline().rstrip("\r\n").split(delimiter)
-    names = [name.strip('"') for name in header]
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(block_size=64 << 20),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-        ),
-    )
+    Some data sets have lines of JSON in a file that ends in .json, so both endings take both forms.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}. Is it complete? Fetch it again.") from error
+    try:
+        value = None if path.suffix.lower() == ".jsonl" else json.loads(text)
+    except ValueError as error:
+        if not text.lstrip().startswith("{") or "\n" not in text.strip():
+            raise DataError(f"{path} is not valid JSON ({error}).") from error
+        value = None
+    if value is None:
+        return _json_lines(path, text)
+    if isinstance(value, dict) and value:
+        if all(isinstance(row, dict) for row in value.values()):
+            return [{"id": key, **row} for key, row in value.items()]
+        return [value]
+    if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+        return value
+    raise DataError(f"{path}: expected an object a line, a list of objects, or an object of objects.")
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
+def _json_lines(path: Path, text: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}:{number} is not valid JSON ({error}).") from error
-            if not isinstance(row, dict):
-                raise DataError(
-                    f"{path}:{number}: expected an object with one key per column, found {type(row).__name__}."
-                )
-            rows.append(row)
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would also split at separators within texts
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number} is not valid JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: expected an object with one key per column, found {type(row).__name__}.")
+        rows.append(row)
     return rows
 
 
-def _json_rows(path: Path) -> list[dict[str, Any]]:
-    """A list of objects, or an object of objects whose keys become the column ``id``."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}).") from error
-    if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
-        return [{"id": key, **row} for key, row in value.items()]
-    if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+def _table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Rows as a table; a column with values of several types becomes text."""
+    import pyarrow as pa
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            columns[name] = pa.array([_as_text(value) for value in values])
+    return pa.table(columns)
+
+
+def _as_text(value: Any) -> str | list[Any] | None:
+    if value is None or isinstance(value, str):
         return value
-    raise DataError(f"{path}: expected a list of objects, or an object of objects.")
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    return json.dumps(value, ensure_ascii=False)

@@ -7,17 +7,20 @@ is the data set's own order.
 
 from __future__ import annotations
 
-import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.errors import DataError, SpecError
+from evals.errors import DataError
+from evals.prompts.options import LETTERS, option_lines, right_option
 from evals.prompts.template import Template
 from evals.records import Question, Sample
 from evals.spec.records import MULTIPLE_CHOICE, TaskSpec
-from model_adapters.contract import Request, Turn
+from model_adapters.contract import ImageRef, Request, Turn
 
-LETTERS = string.ascii_uppercase
+__all__ = ["LETTERS", "questions_of", "request_of"]
+
+# What a prompt may name but metrics never read; left out of what is kept of a question.
+PROMPT_ONLY = frozenset({"options", "examples"})
 
 
 def questions_of(spec: TaskSpec, sample: Sample) -> list[Question]:
@@ -26,22 +29,31 @@ def questions_of(spec: TaskSpec, sample: Sample) -> list[Question]:
     Raises:
         DataError: the sample's options do not fit the protocol, or the template names a field that its row lacks.
     """
+    options: list[str] = list(sample.fields.get("choices") or [])
     if spec.protocol not in MULTIPLE_CHOICE:
+        if "choices" in sample.fields:
+            return [_choice_question(spec, sample, sample.sample_id, options, sample.references)]
         return [_question(spec, sample, sample.sample_id, sample.fields, sample.references)]
-    options, right = _options(spec, sample)
+    try:
+        right = right_option(options, sample.references, spec.columns.answer_as)
+    except DataError as error:
+        raise DataError(f"Task {spec.name!r}, sample {sample.sample_id!r}: {error}") from None
     if spec.protocol != "circular":
-        return [_choice_question(spec, sample, sample.sample_id, options, right)]
+        return [_choice_question(spec, sample, sample.sample_id, options, (LETTERS[right],))]
     n = len(options)
     return [
-        _choice_question(spec, sample, f"{sample.sample_id}#{k}", [*options[k:], *options[:k]], (right - k) % n)
+        _choice_question(
+            spec, sample, f"{sample.sample_id}#{k}", [*options[k:], *options[:k]], (LETTERS[(right - k) % n],)
+        )
         for k in range(n)
     ]
 
 
 def request_of(spec: TaskSpec, sample: Sample, question: Question) -> Request:
-    """The request that asks one question of a sample: the pictures first, then the text, in one user turn."""
-    images = sample.images if spec.image == "keep" else ()
-    turns: tuple[Turn, ...] = (Turn("user", (*images, question.prompt)),)
+    """The request that asks one question of a sample, in one user turn: pictures and text, the pictures first unless
+    the prompt marks their places."""
+    images = () if spec.image == "none" else sample.images
+    turns: tuple[Turn, ...] = (Turn("user", _content(question.prompt, images, spec.prompt.image_mark)),)
     if spec.prompt.system is not None:
         turns = (Turn("system", (spec.prompt.system,)), *turns)
     choices: tuple[str, ...] = ()
@@ -53,7 +65,24 @@ def request_of(spec: TaskSpec, sample: Sample, question: Question) -> Request:
     return Request(question.request_id, turns, spec.generation, choices)
 
 
-def _question(spec: TaskSpec, sample: Sample, request_id: str, fields: Any, references: tuple[str, ...]) -> Question:
+def _content(text: str, images: tuple[ImageRef, ...], mark: str | None) -> tuple[str | ImageRef, ...]:
+    """Text and pictures in order. A mark that comes again stays text: its picture was shown already."""
+    if mark is None:
+        return (*images, text)
+    marks = [Template(mark).render({"n": n}) for n in range(1, len(images) + 1)]
+    places = sorted((text.find(m), n) for n, m in enumerate(marks) if m in text)
+    placed = {n for _, n in places}
+    content: list[str | ImageRef] = [image for n, image in enumerate(images) if n not in placed]
+    end = 0
+    for start, n in places:
+        content += [text[end:start], images[n]]
+        end = start + len(marks[n])
+    return tuple(part for part in (*content, text[end:]) if part != "")
+
+
+def _question(
+    spec: TaskSpec, sample: Sample, request_id: str, fields: Mapping[str, Any], references: tuple[str, ...]
+) -> Question:
     try:
         prompt = Template(spec.prompt.template).render(fields)
     except KeyError as missing:
@@ -68,43 +97,18 @@ def _question(spec: TaskSpec, sample: Sample, request_id: str, fields: Any, refe
         prompt=prompt,
         image_hashes=tuple(image.sha256 for image in sample.images),
         references=references,
-        fields={name: value for name, value in fields.items() if name != "options"},
+        fields={name: value for name, value in fields.items() if name not in PROMPT_ONLY},
         categories={name: str(sample.fields[name]) for name in spec.categories if sample.fields.get(name) is not None},
     )
 
 
-def _choice_question(spec: TaskSpec, sample: Sample, request_id: str, options: Sequence[str], right: int) -> Question:
-    line = Template(spec.prompt.option)
-    lines = [line.render({"letter": letter, "text": text}) for letter, text in zip(LETTERS, options, strict=False)]
-    choices = dict(zip(LETTERS, options, strict=False))
+def _choice_question(
+    spec: TaskSpec, sample: Sample, request_id: str, options: Sequence[str], references: tuple[str, ...]
+) -> Question:
     fields = {
         **sample.fields,
-        "choices": choices,
-        "options": spec.prompt.option_separator.join(lines),
+        "choices": dict(zip(LETTERS, options, strict=False)),
+        "options": option_lines(spec.prompt, options),
         "group": sample.sample_id,
     }
-    return _question(spec, sample, request_id, fields, (LETTERS[right],))
-
-
-def _options(spec: TaskSpec, sample: Sample) -> tuple[list[str], int]:
-    """A sample's option texts and the index of the right one."""
-    options: list[str] = list(sample.fields["choices"])
-    where = f"Task {spec.name!r}, sample {sample.sample_id!r}"
-    if not 2 <= len(options) <= len(LETTERS):
-        raise DataError(f"{where}: found {len(options)} options, expected 2 to {len(LETTERS)}. Check columns.choices.")
-    answer = sample.references[0] if sample.references else ""
-    match spec.columns.answer_as:
-        case "letter":
-            index = LETTERS.find(answer) if len(answer) == 1 else -1
-        case "index":
-            index = int(answer) if answer.isdecimal() else -1
-        case "text":
-            index = options.index(answer) if options.count(answer) == 1 else -1
-        case other:
-            raise SpecError(f"{where}: unknown answer_as {other!r}.")
-    if not 0 <= index < len(options):
-        raise DataError(
-            f"{where}: the answer {answer!r} names none of its {len(options)} options by {spec.columns.answer_as}. "
-            "Check columns.references and columns.answer_as."
-        )
-    return options, index
+    return _question(spec, sample, request_id, fields, references)

@@ -2,6 +2,7 @@
 
 {name}               the field's text
 {?name}...{/name}    kept only where the field is there and not empty
+{!name}...{/name}    kept only where it is not
 {{ and }}            braces
 """
 
@@ -13,10 +14,10 @@ from functools import lru_cache
 
 from evals.errors import SpecError
 
-_TOKEN = re.compile(r"\{\{|\}\}|\{(?P<mark>[?/]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
+_TOKEN = re.compile(r"\{\{|\}\}|\{(?P<mark>[?!/]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
 
-# A parsed template: text, a field's name, or an optional part with the field that it hangs on.
-Part = str | tuple[str] | tuple[str, tuple["Part", ...]]
+# A parsed template: text, a field's name, or a part with the field that it hangs on and whether that must be filled.
+Part = str | tuple[str] | tuple[str, bool, tuple["Part", ...]]
 
 
 class Template:
@@ -37,8 +38,8 @@ class Template:
             for part in parts:
                 if not isinstance(part, str):
                     found.add(part[0])
-                    if len(part) == 2:
-                        found |= within(part[1])
+                    if len(part) == 3:
+                        found |= within(part[2])
             return found
 
         return within(self._parts)
@@ -60,36 +61,36 @@ def _render(parts: tuple[Part, ...], fields: Mapping[str, object], out: list[str
             out.append(part)
         elif len(part) == 1:
             out.append(str(fields[part[0]]))
-        elif fields.get(part[0]) not in (None, ""):
-            _render(part[1], fields, out)
+        elif part[1] == (fields.get(part[0]) not in (None, "", [], {})):
+            _render(part[2], fields, out)
 
 
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> tuple[Part, ...]:
-    stack: list[tuple[str, list[Part]]] = [("", [])]
+    stack: list[tuple[str, bool, list[Part]]] = [("", True, [])]
     position = 0
     for match in _TOKEN.finditer(text):
         if match.start() > position:
-            stack[-1][1].append(text[position : match.start()])
+            stack[-1][2].append(text[position : match.start()])
         position = match.end()
         token, mark, name = match.group(), match["mark"], match["name"]
         if token in ("{{", "}}"):
-            stack[-1][1].append(token[0])
+            stack[-1][2].append(token[0])
         elif name is None:
             raise SpecError(
                 f"the template has a single {token!r} at character {match.start()}; write {token * 2!r} for it."
             )
-        elif mark == "?":
-            stack.append((name, []))
+        elif mark in ("?", "!"):
+            stack.append((name, mark == "?", []))
         elif mark == "/":
-            opened, inner = stack.pop()
+            opened, filled, inner = stack.pop()
             if opened != name or not stack:
                 raise SpecError(f"the template closes {{/{name}}} where {{?{opened}}} is open; close parts in order.")
-            stack[-1][1].append((name, tuple(inner)))
+            stack[-1][2].append((name, filled, tuple(inner)))
         else:
-            stack[-1][1].append((name,))
+            stack[-1][2].append((name,))
     if len(stack) > 1:
         raise SpecError(f"the template opens {{?{stack[-1][0]}}} and never closes it; add {{/{stack[-1][0]}}}.")
     if position < len(text):
-        stack[0][1].append(text[position:])
-    return tuple(stack[0][1])
+        stack[0][2].append(text[position:])
+    return tuple(stack[0][2])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -14,13 +13,15 @@ from evals.errors import SpecError
 from evals.spec.yaml_source import Document, Location
 
 T = TypeVar("T")
+_adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
-@cache
 def _adapter(record: Any) -> TypeAdapter[Any]:
+    if record in _adapters:
+        return _adapters[record]
     for nested in _records_within(record):
         nested.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)
-    return TypeAdapter(record)
+    return _adapters.setdefault(record, TypeAdapter(record))
 
 
 def _records_within(record: type[Any], seen: frozenset[type[Any]] = frozenset()) -> Iterator[type[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from evals.errors import SpecError
 from evals.files import TASKS_DIR
 from evals.spec.build import build
 from evals.spec.checks import check_suite, check_task
-from evals.spec.records import SuiteSpec, TaskSpec
+from evals.spec.records import Preset, SuiteSpec, TaskSpec
 from evals.spec.yaml_source import load
 
 SUITES_DIR = TASKS_DIR / "suites"
@@ -71,8 +71,8 @@ def apply_preset(spec: TaskSpec, preset: str) -> TaskSpec:
         known = ", ".join(["default", *spec.presets])
         raise SpecError(f"Task {spec.name!r} has no preset {preset!r}.{hint} Its presets: {known}.")
     chosen = spec.presets[preset]
-    parts = {part: getattr(chosen, part) for part in ("prompt", "generation", "protocol", "extractor")}
-    return replace(spec, **{part: value for part, value in parts.items() if value is not None})
+    parts = {part.name: getattr(chosen, part.name) for part in fields(Preset)}
+    return replace(spec, **{name: value for name, value in parts.items() if value is not None})
 
 
 def find_suite(name: str) -> SuiteSpec:

@@ -3,73 +3,156 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
 
 from evals.errors import SpecError
 from evals.extract import EXTRACTORS
 from evals.metrics.registry import metric_names
 from evals.prompts.template import Template
-from evals.spec.records import MULTIPLE_CHOICE, SuiteSpec, TaskSpec
+from evals.spec.data_records import DataSpec
+from evals.spec.records import MULTIPLE_CHOICE, MetricUse, PromptSpec, Protocol, SuiteSpec, TaskSpec
+from evals.spec.transforms import TRANSFORMS
 from evals.spec.yaml_source import Document, Location
 
-NAMED_FIELDS = frozenset({"options", "choices"})
+# What each source needs besides its name.
+NEEDED: dict[str, tuple[str, ...]] = {
+    "generated": ("generator", "count"),
+    "table": ("files",),
+    "vlmevalkit": ("tsv",),
+    "hub": ("id", "split"),
+    "imagefolder": ("files",),
+    "webdataset": ("files",),
+}
+RESERVED = ("options", "choices", "examples", "group", "answer")
+_REVISION = re.compile(r"[0-9a-f]{40}")
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+Problem = tuple[Location, str]
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known))}."
+
+
+@cache
+def _metrics() -> tuple[str, ...]:
+    return tuple(metric_names())
 
 
 def check_task(spec: TaskSpec, document: Document) -> None:
     """Raise one :class:`SpecError` that lists everything wrong with a task, each with its line."""
-    problems: list[str] = []
+    found = [*_names(spec, document), *_templates(spec), *_parts(spec), *_data(spec.data), *_published(spec)]
+    if found:
+        raise SpecError("\n".join(f"{document.where(location)}: {text}" for location, text in found))
 
-    def problem(location: Location, text: str) -> None:
-        problems.append(f"{document.where(location)}: {text}")
 
-    if spec.name != document.path.stem:
-        problem(
-            ("name",), f"the task's name is {spec.name!r} but the file's is {document.path.stem!r}; make them equal."
-        )
+def _names(spec: TaskSpec, document: Document) -> Iterator[Problem]:
+    """Names of the task itself, of metrics and extractors."""
+    stem = document.path.stem
+    if spec.name != stem:
+        yield ("name",), f"the task's name is {spec.name!r} but the file's is {stem!r}; make them equal."
     if not spec.metrics:
-        problem(("metrics",), "a task needs at least one metric.")
-    for i, use in enumerate(spec.metrics):
-        if use.name not in metric_names():
-            problem(("metrics", i), f"unknown metric {use.name!r}.{_nearest(use.name, metric_names())}")
-    for name, location in _extractors(spec):
-        if name not in EXTRACTORS:
-            problem(location, f"unknown extractor {name!r}.{_nearest(name, list(EXTRACTORS))}")
-    known = [*spec.columns.fields, *NAMED_FIELDS]
-    for template, location in _templates(spec):
-        try:
-            unknown = sorted(Template(template).names() - set(known))
-        except SpecError as error:
-            problem(location, str(error))
-            continue
-        for name in unknown:
-            problem(location, f"the template names {name!r}, which is no field.{_nearest(name, known)}")
+        yield ("metrics",), "a task needs at least one metric."
+    uses: list[tuple[MetricUse, Location]] = [(use, ("metrics", i)) for i, use in enumerate(spec.metrics)]
+    for preset, parts in spec.presets.items():
+        uses += [(use, ("presets", preset, "metrics", i)) for i, use in enumerate(parts.metrics or ())]
+    for use, location in uses:
+        if use.name not in _metrics():
+            yield location, f"unknown metric {use.name!r}.{_nearest(use.name, _metrics())}"
+        for column in use.columns.values():
+            if column not in (*spec.columns.fields, *RESERVED):
+                yield location, f"{column!r} is no field.{_nearest(column, spec.columns.fields)}"
+    extractors: list[tuple[str, Location]] = [(spec.extractor, ("extractor",))]
+    extractors += [(p.extractor, ("presets", name, "extractor")) for name, p in spec.presets.items() if p.extractor]
+    for extractor, location in extractors:
+        if extractor not in EXTRACTORS:
+            yield location, f"unknown extractor {extractor!r}.{_nearest(extractor, EXTRACTORS)}"
+
+
+def _templates(spec: TaskSpec) -> Iterator[Problem]:
+    """Templates that cannot be read, or that name a field that the task does not have."""
+    prompts: list[tuple[PromptSpec, Location]] = [(spec.prompt, ("prompt",))]
+    prompts += [(p.prompt, ("presets", name, "prompt")) for name, p in spec.presets.items() if p.prompt]
+    fields = set(spec.columns.fields)
+    with_options = fields | ({"options", "choices"} if spec.columns.choices else set())
+    for prompt, location in prompts:
+        shots = prompt.few_shot
+        checked = [
+            ("template", prompt.template, with_options | ({"examples"} if shots else set())),
+            ("option", prompt.option, {"letter", "text"}),
+            ("continuation", prompt.continuation, {"letter", "text"}),
+            ("image_mark", prompt.image_mark or "", {"n"}),
+            ("few_shot", shots.template if shots else "", with_options | {"answer"}),
+        ]
+        for key, template, known in checked:
+            try:
+                unknown = sorted(Template(template).names() - known)
+            except SpecError as error:
+                yield (*location, key), str(error)
+                continue
+            for name in unknown:
+                yield (*location, key), f"the template names {name!r}, which is no field.{_nearest(name, known)}"
+        if shots and shots.by is not None and shots.by not in fields:
+            yield (*location, "few_shot", "by"), f"{shots.by!r} is no field.{_nearest(shots.by, fields)}"
+
+
+def _parts(spec: TaskSpec) -> Iterator[Problem]:
+    """Parts that do not fit together."""
+    fields = spec.columns.fields
+    for name in fields:
+        if name in RESERVED:
+            yield ("columns", "fields", name), f"{name!r} is a name that the program uses itself; choose another."
     for i, category in enumerate(spec.categories):
-        if category not in spec.columns.fields:
-            problem(("categories", i), f"{category!r} is no field.{_nearest(category, list(spec.columns.fields))}")
-    if spec.protocol in MULTIPLE_CHOICE and not spec.columns.choices:
-        problem(("protocol",), f"protocol {spec.protocol!r} needs columns.choices.")
-    if spec.data.source == "generated" and (not spec.data.generator or spec.data.count is None):
-        problem(("data",), "a generated data set needs `generator` and `count`.")
-    if spec.data.source == "table" and not spec.data.files:
-        problem(("data",), "a table data set needs `files`.")
-    if problems:
-        raise SpecError("\n".join(problems))
+        if category not in fields:
+            yield ("categories", i), f"{category!r} is no field.{_nearest(category, fields)}"
+    protocols: list[tuple[Protocol, Location]] = [(spec.protocol, ("protocol",))]
+    protocols += [(p.protocol, ("presets", name, "protocol")) for name, p in spec.presets.items() if p.protocol]
+    for protocol, location in protocols:
+        if protocol in MULTIPLE_CHOICE and not spec.columns.choices:
+            yield location, f"protocol {protocol!r} needs columns.choices."
+    if (spec.columns.answer_as == "label") != (spec.columns.labels is not None):
+        yield ("columns",), "answer_as: label and the column of the labels (labels) belong together; give both or none."
 
 
-def _extractors(spec: TaskSpec) -> list[tuple[str, Location]]:
-    presets = [(p.extractor, ("presets", name, "extractor")) for name, p in spec.presets.items() if p.extractor]
-    return [(spec.extractor, ("extractor",)), *presets]
+def _data(data: DataSpec) -> Iterator[Problem]:
+    """What the source needs, transforms that exist, sums that look like sums."""
+    for key in NEEDED[data.source]:
+        if not getattr(data, key):
+            yield ("data",), f"data from source {data.source!r} needs {key!r}."
+    if data.split in data.hidden_splits:
+        yield ("data", "split"), f"split {data.split!r} has no public answers ({data.hidden_splits[data.split]})."
+    for key, pattern, what in (("revision", _REVISION, "40"), ("md5", _MD5, "32")):
+        value = getattr(data, key)
+        if value is not None and not pattern.fullmatch(value):
+            yield ("data", key), f"{value!r} is no full hash; expected {what} hexadecimal digits."
+    for i, condition in enumerate((*data.keep, *data.drop)):
+        if bool(condition.equals) == (condition.empty is not None):
+            yield ("data",), f"condition {i} on {condition.column!r} needs either equals or empty."
+    if data.explode and data.unpivot:
+        yield ("data",), "explode and unpivot cannot both be used; take one of them."
+    if data.join is not None and not (data.join.files or data.join.configs or data.join.split):
+        yield ("data", "join"), "a join needs the second table's files, configs or split."
+    for name, how in data.derive.items():
+        location: Location = ("data", "derive", name)
+        if (how.column is None) == (how.template is None):
+            yield location, f"derived column {name!r} needs either column or template."
+        for transform in how.apply:
+            if transform not in TRANSFORMS:
+                yield location, f"unknown transform {transform!r}.{_nearest(transform, TRANSFORMS)}"
+        if how.template is not None:
+            try:
+                Template(how.template)
+            except SpecError as error:
+                yield location, str(error)
 
 
-def _templates(spec: TaskSpec) -> list[tuple[str, Location]]:
-    presets = [
-        (p.prompt.template, ("presets", name, "prompt", "template")) for name, p in spec.presets.items() if p.prompt
-    ]
-    return [(spec.prompt.template, ("prompt", "template")), *presets]
+def _published(spec: TaskSpec) -> Iterator[Problem]:
+    for i, result in enumerate(spec.published):
+        if result.preset is not None and result.preset not in ("default", *spec.presets):
+            yield ("published", i), f"{result.preset!r} is no preset.{_nearest(result.preset, spec.presets)}"
 
 
 def check_suite(suite: SuiteSpec, document: Document, tasks: set[str]) -> None:

@@ -9,54 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evals.spec.data_records import ColumnsSpec, DataSpec, FewShot
 from model_adapters.contract import GenerationSettings
 
 Protocol = Literal["generate", "vanilla", "circular", "likelihood"]
 MULTIPLE_CHOICE: frozenset[Protocol] = frozenset({"vanilla", "circular", "likelihood"})
-
-
-@dataclass(frozen=True, slots=True)
-class DataSpec:
-    """Where the rows come from.
-
-    Attributes:
-        source: ``generated`` (made from a seed on first use) or ``table`` (parquet, json, jsonl, csv, tsv on disk).
-        generator, seed, count: for ``generated``: generator's name, its seed, and how many rows.
-        files: for ``table``: paths relative to the data root; a pattern with ``*`` takes all that match, sorted.
-        image_root: folder of the image files that a table names, relative to the data root.
-        expected_count: rows that the set must have; another number is an error. Null if unknown.
-    """
-
-    source: Literal["generated", "table"]
-    generator: str | None = None
-    seed: int = 0
-    count: int | None = None
-    files: tuple[str, ...] = ()
-    image_root: str = ""
-    expected_count: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnsSpec:
-    """Which column of a row means what.
-
-    Attributes:
-        id: column of the sample's id; null numbers the rows from 0.
-        images: columns that hold the sample's pictures, in order; empty for text tasks.
-        references: column of the accepted answers: a string, a number, or a list of them.
-        choices: for multiple choice: one column that holds a list, or the option columns themselves in order.
-        answer_as: how ``references`` names the right option: its ``letter``, its ``index`` from 0, or its ``text``.
-        cluster: column whose value is shared by samples that are not independent; null means the first picture.
-        fields: further columns by the name under which prompts, metrics and categories know them.
-    """
-
-    id: str | None = "id"
-    images: tuple[str, ...] = ("image",)
-    references: str = "answer"
-    choices: tuple[str, ...] = ()
-    answer_as: Literal["letter", "index", "text"] = "letter"
-    cluster: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
+ImagePolicy = Literal["keep", "none", "first", "grid", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +23,15 @@ class PromptSpec:
 
     Attributes:
         template: text of the user turn. ``{name}`` is a field of the sample, ``{options}`` the option lines,
-            ``{?name}...{/name}`` a part that is left out where the field is empty, ``{{`` and ``}}`` are braces.
+            ``{?name}...{/name}`` a part that is left out where the field is empty, ``{!name}...{/name}`` one that is
+            left out where it is not, ``{examples}`` the worked examples, ``{{`` and ``}}`` are braces.
         option: one option line, with ``{letter}`` and ``{text}``.
         option_separator: between option lines.
         continuation: what is scored for each option under the likelihood protocol, with ``{letter}`` and ``{text}``.
         system: text of a system turn; null for none.
+        image_mark: a mark in the text, with ``{n}`` counted from 1, at which the sample's n-th picture comes; pictures
+            without a mark come first. Null puts all pictures first and leaves marks in the text.
+        few_shot: worked examples; null for none.
     """
 
     template: str = "{question}"
@@ -77,6 +39,8 @@ class PromptSpec:
     option_separator: str = "\n"
     continuation: str = "{letter}"
     system: str | None = None
+    image_mark: str | None = None
+    few_shot: FewShot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +63,10 @@ class Published:
     """A result that somebody reported for a model on this task.
 
     Attributes:
-        model, value, source, date: as reported; ``value`` on the headline's own scale (fractions for percent).
+        model, value, source, date: as reported; ``value`` on the statistic's own scale (fractions for percent).
         protocol: what is known of prompt, settings and split.
+        preset: the preset that follows this protocol; null where none does exactly.
+        statistic: the statistic that was reported; null is the task's headline.
     """
 
     model: str
@@ -108,6 +74,8 @@ class Published:
     source: str
     date: str = ""
     protocol: str = ""
+    preset: str | None = None
+    statistic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +86,9 @@ class Preset:
     generation: GenerationSettings | None = None
     protocol: Protocol | None = None
     extractor: str | None = None
+    image: ImagePolicy | None = None
+    metrics: tuple[MetricUse, ...] | None = None
+    headline: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +102,9 @@ class TaskSpec:
         protocol: ``generate`` (free answer); for multiple choice ``vanilla`` (asked once), ``circular`` (asked once for
             each rotation of the options, right only if all are right) or ``likelihood`` (the option with the highest
             log-probability).
-        image: ``keep``, or ``none`` to ask without the picture (the language prior).
+        image: ``keep`` shows all pictures, ``none`` asks without them (the language prior). For a sample with several
+            pictures ``first`` shows only the first, ``grid`` shows all as one, side by side, and ``skip`` leaves the
+            sample out; results say how many samples that concerns.
         extractor: how the answer is read out of the reply.
         metrics: how answers are scored, the main metric first.
         headline: the statistic that is the task's score; null means the main metric's own headline.
@@ -151,7 +124,7 @@ class TaskSpec:
     prompt: PromptSpec = field(default_factory=PromptSpec)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     protocol: Protocol = "generate"
-    image: Literal["keep", "none"] = "keep"
+    image: ImagePolicy = "keep"
     extractor: str = "verbatim"
     headline: str | None = None
     categories: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """YAML with line numbers: safe loading, includes, and errors that point at the line.
 
-``include: other.yaml`` takes another file's mapping as defaults; what the including file says wins, mappings are merged
-key by key, lists are replaced. YAML is data here: only plain values are accepted, no tags, no code.
+``include: other.yaml`` takes another file's mapping as defaults, ``include: [a.yaml, b.yaml]`` several, later ones
+winning; what the including file says wins over all. Mappings are merged key by key, lists are replaced. YAML is data
+here: only plain values are accepted, no tags, no code.
 """
 
 from __future__ import annotations
@@ -35,19 +36,45 @@ class Document:
         return str(self.path)
 
 
-def load(path: Path, _including: tuple[Path, ...] = ()) -> Document:
+def load(path: Path) -> Document:
     """Read a YAML file and the files that it includes.
 
     Raises:
         SpecError: missing file, malformed YAML, duplicate key, an include cycle, or a document that is not a mapping.
     """
-    if path in _including:
-        chain = " → ".join(p.name for p in (*_including[_including.index(path) :], path))
-        raise SpecError(f"{_including[-1]}: include cycle {chain}. Remove one of these includes.")
+    return _load(path, ())
+
+
+def _load(path: Path, including: tuple[Path, ...]) -> Document:
+    document = _read(path, including)
+    include = document.value.pop("include", None)
+    names = [include] if isinstance(include, str) else include or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SpecError(f"{document.where(('include',))}: include wants a file name or a list, found {include!r}.")
+    for name in reversed(names):
+        document = _merged(_included((path.parent / name).resolve(), (*including, path)), document)
+    return document
+
+
+# Many tasks share one base, so an included file is read once, and again only if it changed.
+_bases: dict[tuple[Path, int], Document] = {}
+
+
+def _included(path: Path, including: tuple[Path, ...]) -> Document:
+    if path in including:
+        chain = " → ".join(p.name for p in (*including[including.index(path) :], path))
+        raise SpecError(f"{including[-1]}: include cycle {chain}. Remove one of these includes.")
+    key = (path, path.stat().st_mtime_ns if path.exists() else 0)
+    if key not in _bases:
+        _bases[key] = _load(path, including)
+    return _bases[key]
+
+
+def _read(path: Path, including: tuple[Path, ...]) -> Document:
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
-        by = f" (included by {_including[-1]})" if _including else ""
+        by = f" (included by {including[-1]})" if including else ""
         raise SpecError(f"Cannot read {path}{by}: {error.strerror}. Check the file's name and place.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -57,14 +84,7 @@ def load(path: Path, _including: tuple[Path, ...] = ()) -> Document:
     if not isinstance(node, yaml.MappingNode):
         raise SpecError(f"{path}: expected a mapping of keys and values at the top of the file.")
     lines: dict[Location, tuple[Path, int]] = {}
-    value = _construct(node, (), path, lines)
-    document = Document(path, value, lines)
-    include = value.pop("include", None)
-    if include is None:
-        return document
-    if not isinstance(include, str):
-        raise SpecError(f"{document.where(('include',))}: include wants one file name, found {include!r}.")
-    return _merged(load((path.parent / include).resolve(), (*_including, path)), document)
+    return Document(path, _construct(node, (), path, lines), lines)
 
 
 def _construct(node: yaml.Node, location: Location, path: Path, lines: dict[Location, tuple[Path, int]]) -> Any:

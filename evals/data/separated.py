@@ -1,0 +1,95 @@
+"""Tables in csv and tsv, every cell the text that is written. Large ones are copied to Arrow once and mapped from then.
+
+A VLMEvalKit TSV holds gigabytes of base64 text; the copy lets a run start at once and keeps the rows on disk.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.errors import DataError
+from evals.files import write_atomically
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COPY_FROM_BYTES = 64 << 20
+BATCH_BYTES = 32 << 20
+LONGEST_CELL = 1 << 30  # characters
+
+
+def read_separated(path: Path, delimiter: str, cache: Path) -> pa.Table:
+    """All rows of a file, each cell as text.
+
+    Args:
+        cache: folder for the Arrow copy of a file of more than 64 MiB; it is made anew when the file changes.
+
+    Raises:
+        DataError: a row with another number of cells than the header, with its line; a file that is not text.
+    """
+    import pyarrow as pa
+
+    if path.stat().st_size < COPY_FROM_BYTES:
+        return pa.Table.from_batches(_batches(path, delimiter), schema=_schema(path, delimiter))
+    stat = path.stat()
+    key = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    copy = cache / "tables" / f"{path.stem}-{key}.arrow"
+    if not copy.exists():
+
+        def write(file: Any) -> None:
+            schema = _schema(path, delimiter)
+            with pa.ipc.new_file(file, schema) as out:
+                for batch in _batches(path, delimiter):
+                    out.write_batch(batch)
+
+        write_atomically(copy, write)
+    return pa.ipc.open_file(pa.memory_map(str(copy))).read_all()
+
+
+def _schema(path: Path, delimiter: str) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.large_string()) for name in next(_rows(path, delimiter))[1]])
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The file's rows, the header first, each with the line that it ends in."""
+    # The reader's limit is one for the process; setting it is the only way to read cells of more than 128 KiB.
+    csv.field_size_limit(LONGEST_CELL)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        try:
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path}:{reader.line_num + 1} cannot be read: {error}. Is the file complete?") from error
+        if not reader.line_num:
+            raise DataError(f"{path} is empty; expected a header line with the column names.")
+
+
+def _batches(path: Path, delimiter: str) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    rows = _rows(path, delimiter)
+    _, names = next(rows)
+    schema = pa.schema([(name, pa.large_string()) for name in names])
+    gathered: list[list[str]] = []
+    size = 0
+    for line, row in rows:
+        if len(row) != len(names):
+            raise DataError(
+                f"{path}:{line}: found {len(row)} cells, expected {len(names)} ({', '.join(names)[:200]}). "
+                "The file is cut off or a quote is missing; fetch it again."
+            )
+        gathered.append(row)
+        size += sum(map(len, row))
+        if size >= BATCH_BYTES:
+            yield pa.record_batch([list(cells) for cells in zip(*gathered, strict=True)], schema=schema)
+            gathered, size = [], 0
+    columns = [list(cells) for cells in zip(*gathered, strict=True)] or [[] for _ in names]
+    yield pa.record_batch(columns, schema=schema)
