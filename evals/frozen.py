@@ -20,7 +20,7 @@ from evals.compare.evidence import Evidence, RunLike, load_evidence
 from evals.errors import StoreError
 from evals.files import write_bytes
 
-_KEPT_MANIFEST = ("schema_version", "run_id", "suite", "created", "status", "identity", "environment")
+_KEPT_MANIFEST = ("schema_version", "run_id", "suite", "created", "status", "identity", "environment", "imported")
 
 
 @dataclass(frozen=True, slots=True)

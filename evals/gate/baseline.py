@@ -24,6 +24,8 @@ from evals.gate.margins import Margins, margins_json, read_margins
 
 SCHEMA_VERSION = 1
 DOCUMENT, SCORES = "baseline.yaml", "scores.jsonl.gz"
+# Of a model's identity, what may vary between a baseline's runs: their effect is the noise to measure.
+MAY_VARY = ("device", "device_name", "batch_size")
 DISAGREE = 0.01  # two runs of one model disagree where a Holm-adjusted paired test says so at this level
 
 
@@ -220,7 +222,7 @@ def _require_same_model(runs: Sequence[RunLike]) -> None:
     for other in runs[1:]:
         names = first.manifest["run_id"], other.manifest["run_id"]
         ours, theirs = (run.manifest["identity"] for run in (first, other))
-        lines = differences(ours["model"], theirs["model"])
+        lines = differences(_fixed(ours["model"]), _fixed(theirs["model"]))
         missing = sorted(set(ours["tasks"]) ^ set(theirs["tasks"]))
         if lines or missing:
             what = "; ".join(lines) if lines else f"only one has the tasks {', '.join(missing)}"
@@ -229,6 +231,11 @@ def _require_same_model(runs: Sequence[RunLike]) -> None:
                 "A baseline is made from repeated runs of one checkpoint."
             )
         require_comparable(mismatches(ours["tasks"], theirs["tasks"], list(ours["tasks"])), (), *names)
+
+
+def _fixed(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a model's identity that must be the same in all runs of a baseline."""
+    return {key: value for key, value in model.items() if key not in MAY_VARY}
 
 
 def _changes(old: Baseline, new: Baseline) -> list[str]:
