@@ -17,7 +17,7 @@ from evals.imports.formats import reader
 from evals.imports.rows import ImportedRow
 from evals.journal import Journal
 from evals.lock import RunLock
-from evals.plan import write_questions
+from evals.questions import write_questions
 from evals.records import Answer, Question
 from evals.results import score_run
 from evals.spec.records import TaskSpec

@@ -40,7 +40,18 @@ def _row(row: Mapping[str, Any], path: Path, number: int, mapping: Mapping[str, 
         references=_answers(text(column(row, mapping.get("references", "answer"), path, number)), path, number),
         prompt=text(row.get("question")),
         image=text(row.get("image_path")),
-        fields=fields | {ours: row.get(theirs) for ours, theirs in mapping.items()},
+        fields=fields | _hallusion_keys(sample_id) | {ours: row.get(theirs) for ours, theirs in mapping.items()},
+    )
+
+
+def _hallusion_keys(index: str) -> dict[str, str]:
+    """HallusionBench's keys, which that suite keeps in the index: category, subcategory, picture or not, set, figure,
+    question (``VD_illusion_1_0_0_0``); empty for other benchmarks."""
+    parts = index.split("_")
+    if len(parts) != 6 or parts[0] not in ("VD", "VS"):
+        return {}
+    return dict(
+        zip(("category", "subcategory", "visual_input", "set_id", "figure_id", "question_id"), parts, strict=True)
     )
 
 

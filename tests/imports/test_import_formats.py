@@ -126,6 +126,11 @@ class TestVlmEvalKit:
         with pytest.raises(DataError, match="row 1"):
             read("vlmevalkit", write_sheet(tmp_path / "p.xlsx", rows))
 
+    def test_hallusion_bench_keys_are_read_from_the_index(self, tmp_path: Path) -> None:
+        rows = [{"index": "VD_illusion_1_0_3_2", "question": "q", "answer": "Yes", "prediction": "Yes"}]
+        fields = read("vlmevalkit", write_sheet(tmp_path / "p.xlsx", rows))[0].fields
+        assert (fields["set_id"], fields["figure_id"], fields["question_id"]) == ("0", "3", "2")
+
     def test_a_row_of_several_categories_counts_in_each(self, tmp_path: Path) -> None:
         rows = [{"index": 1, "question": "q", "answer": "Yes", "category": "random,popular", "prediction": "Yes"}]
         read_back = read("vlmevalkit", write_sheet(tmp_path / "p.xlsx", rows))
