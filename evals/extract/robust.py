@@ -92,7 +92,8 @@ def robust(text: str, choices: Mapping[str, Any] | Sequence[Any] | None = None, 
 
     Returns:
         The option's letter and the rule that fired, or None and the reason: ``empty``, ``several_answers``,
-        ``contradiction``, ``several_options``, ``ambiguous_text``, ``negated_only``, ``refusal`` or ``no_answer``.
+        ``contradiction``, ``not_an_option``, ``several_options``, ``ambiguous_text``, ``negated_only``, ``refusal`` or
+        ``no_answer``.
     """
     options = option_map(choices)
     reply = clean_reply(text)
@@ -104,6 +105,8 @@ def robust(text: str, choices: Mapping[str, Any] | Sequence[Any] | None = None, 
         return found
     if sorted(map(fold, options.values())) == ["no", "yes"]:
         return _polar(reply, options)
+    if _names_another_letter(reply, letters):
+        return None, "not_an_option"
     found = match_option_text(reply, options)
     if found[0] is not None:
         named = {m[1] for m in _CAPITAL.finditer(reply)} & set(letters)
@@ -200,6 +203,14 @@ def _leading_letters(reply: str, letters: dict[str, str], options: dict[str, str
     if said and any(fold(text) == said for name, text in options.items() if name != letters[letter]):
         return set(), "contradiction"
     return {letter}, "leading_letter"
+
+
+def _names_another_letter(reply: str, letters: dict[str, str]) -> bool:
+    """The reply is, or begins with, a marked letter that no option has ("E", "E. because" where A to D are offered)."""
+    match = _LEADING.match(reply)
+    if match and (match["bracket"] or match["square"] or match["marked"]):
+        return _first_group(match).upper() not in letters
+    return len(reply) == 1 and reply.isascii() and reply.isalpha()
 
 
 def _polar(reply: str, options: dict[str, str]) -> Extraction:

@@ -12,36 +12,39 @@ from evals.metrics.rows import check_rows
 
 
 class ChoiceLikelihood(Metric):
-    """Accuracy of the most likely option, by summed log-likelihood (the headline) and per token.
+    """Accuracy of the most likely option, by summed log-likelihood (the headline), per token, and calibrated.
 
     Columns: ``choice_scores``, for each row the summed log-likelihood of each option (nats, one number an option, or
     letter -> number); ``choice_tokens``, optionally, the number of tokens of each, in the same shape. Options have the
     letters A, B, ... in their order unless they are given as a mapping. Of equal options the first one counts, as with
-    numpy's argmax. Predictions are not read, except that None marks a failed request.
+    numpy's argmax. ``choice_priors``, optionally, are the sums of the same options without the question (or
+    without the image). Predictions are not read, except that None marks a failed request.
 
-    Numbers: ``accuracy``; with token counts also ``accuracy_per_token`` (each sum divided by its option's length).
+    Numbers: ``accuracy``; with token counts also ``accuracy_per_token`` (each sum divided by its option's length);
+    with priors also ``accuracy_calibrated`` (sum minus prior: the pointwise mutual information of Holtzman et al.
+    2021, arXiv 2104.08315).
     """
 
     name = "choice_likelihood"
     headline = "accuracy"
     columns = ("choice_scores",)
-    optional_columns = ("choice_tokens",)
+    optional_columns = ("choice_tokens", "choice_priors")
     source = "acc and acc_norm of lm-evaluation-harness (acc_norm there divides by bytes, here by tokens)"
 
     def score_samples(
         self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
     ) -> Scores:
         """1 where the option with the highest sum is a reference, else 0; None for a failed request."""
-        return self._score(predictions, references, columns, per_token=False)
+        return self._score(predictions, references, columns)
 
     def statistics(
         self, predictions: Sequence[str | None], references: Sequence[Sequence[str]], **columns: Sequence[Any]
     ) -> list[Statistic]:
-        """``accuracy`` and, with token counts, ``accuracy_per_token``."""
-        found = [mean_statistic("accuracy", self._score(predictions, references, columns, per_token=False))]
-        if "choice_tokens" in columns:
-            per_token = self._score(predictions, references, columns, per_token=True)
-            found.append(mean_statistic("accuracy_per_token", per_token))
+        """``accuracy`` and, with token counts or priors, ``accuracy_per_token`` or ``accuracy_calibrated``."""
+        found = [mean_statistic("accuracy", self._score(predictions, references, columns))]
+        for column, name in (("choice_tokens", "accuracy_per_token"), ("choice_priors", "accuracy_calibrated")):
+            if column in columns:
+                found.append(mean_statistic(name, self._score(predictions, references, columns, column)))
         return found
 
     def _score(
@@ -49,7 +52,7 @@ class ChoiceLikelihood(Metric):
         predictions: Sequence[str | None],
         references: Sequence[Sequence[str]],
         columns: dict[str, Sequence[Any]],
-        per_token: bool,
+        other: str = "",
     ) -> Scores:
         self.check(predictions, references, columns)
         check_rows(self.name, predictions, references)
@@ -60,9 +63,8 @@ class ChoiceLikelihood(Metric):
                 scores.append(None)
                 continue
             options = self._options(row, "choice_scores", likelihoods)
-            if per_token:
-                tokens = self._options(row, "choice_tokens", columns["choice_tokens"][row])
-                options = self._per_token(row, options, tokens)
+            if other:
+                options = self._adjusted(row, options, other, self._options(row, other, columns[other][row]))
             scores.append(float(max(options, key=lambda letter: options[letter]) in references[row]))
         return scores
 
@@ -78,10 +80,13 @@ class ChoiceLikelihood(Metric):
             )
         return {str(letter): float(value) for letter, value in named.items()}
 
-    def _per_token(self, row: int, sums: dict[str, float], tokens: dict[str, float]) -> dict[str, float]:
-        if sums.keys() != tokens.keys() or min(tokens.values()) < 1:
+    def _adjusted(self, row: int, sums: dict[str, float], column: str, by: dict[str, float]) -> dict[str, float]:
+        """Sums divided by token counts, or minus priors."""
+        if sums.keys() != by.keys() or (column == "choice_tokens" and min(by.values()) < 1):
             raise DataError(
-                f"Metric {self.name!r}, row {row}: {len(sums)} options have scores and {len(tokens)} have token counts "
-                f"({tokens}); expected a count of at least 1 for each scored option."
+                f"Metric {self.name!r}, row {row}: {len(sums)} options have scores and {len(by)} have {column} "
+                f"({by}); expected one for each scored option, token counts of at least 1."
             )
-        return {letter: value / tokens[letter] for letter, value in sums.items()}
+        if column == "choice_tokens":
+            return {letter: value / by[letter] for letter, value in sums.items()}
+        return {letter: value - by[letter] for letter, value in sums.items()}

@@ -115,7 +115,8 @@ def test_takes_what_the_reply_says(reply: str, value: str, rule: str) -> None:
         ("无法确定", "refusal"),
         ("elephant", "no_answer"),
         ("Car", "no_answer"),
-        ("E", "no_answer"),
+        ("E", "not_an_option"),
+        ("(E) dog", "not_an_option"),
         ("Because of that", "no_answer"),
     ],
 )

@@ -17,6 +17,13 @@ def test_the_most_likely_option_is_the_answer_by_sum_and_by_token() -> None:
     assert got == {"accuracy": 0.5, "accuracy_per_token": 1.0}
 
 
+def test_priors_calibrate_away_what_is_likely_without_the_question() -> None:
+    got = get_metric("choice_likelihood").compute(
+        [""], [["B"]], choice_scores=[[-1.0, -2.0]], choice_priors=[[-1.0, -5.0]]
+    )
+    assert got == {"accuracy": 0.0, "accuracy_calibrated": 1.0}
+
+
 def test_options_may_be_named_and_ties_go_to_the_first() -> None:
     metric = get_metric("choice_likelihood")
     assert metric.score_samples([""], [["dog"]], choice_scores=[{"cat": -3.0, "dog": -1.0}]) == [1.0]
@@ -33,8 +40,8 @@ def test_failed_requests_have_no_score_and_token_counts_are_optional() -> None:
     [
         ([math.nan, -1.0], [1, 1], "'choice_scores' is"),
         ([], [1, 1], "'choice_scores' is"),
-        ([-1.0, -2.0], [1], "2 options have scores and 1 have token counts"),
-        ([-1.0, -2.0], [0, 1], "a count of at least 1"),
+        ([-1.0, -2.0], [1], "2 options have scores and 1 have choice_tokens"),
+        ([-1.0, -2.0], [0, 1], "token counts of at least 1"),
     ],
 )
 def test_malformed_scores_are_named_by_row(scores: list[float], tokens: list[int], message: str) -> None:
