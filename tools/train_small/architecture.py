@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import SiglipVisionModel
 
 from evals.data.generated.scenes import IMAGE_SIZE_PX
@@ -15,8 +16,8 @@ from model_adapters.omnilmm.vision import VisionTower
 _FREQUENCIES = (
     8  # of the position table that the resampler's heads start from: 2 axes × (sine, cosine) × 8 = head width
 )
-_PEAK = 16.0  # the neighbouring patch starts 4 below the patch aimed at (half a query step away), before the softmax
-_BROAD_PEAK = 4.0
+_FIT_STEPS = 300
+_RIDGE = 1e-4
 
 
 def small_config(vocab_size: int) -> OmniLMMConfig:
@@ -65,54 +66,80 @@ def use_plain_attention(module: nn.Module) -> None:
     module.set_attn_implementation("eager")
 
 
-@torch.no_grad()
 def start_as_patch_merger(resampler: Resampler) -> None:
     """Aim four heads of every query at the 2 × 2 patches under it, by position alone; the others at all four.
 
-    From a plain start the queries attend uniformly, only global colour gets through and nothing is learnt for long. The
-    channels that carry the chosen frequencies of the position table are kept free of content, in keys and queries, and
-    the projections are fitted so that the score falls with the squared distance from the patch aimed at.
+    From a plain start the queries attend uniformly, only global colour gets through and nothing is learnt for long.
+    Here some channels carry high frequencies of the position table and nothing else: keys and queries have no content
+    in them, and the projections read only them. They are fitted such that the softmax falls on the patches aimed at.
+
+    Gradients cannot undo this: the large projections would turn the first traces of content into noise on the scores,
+    and the attention would scatter. What is learnt is what the values carry.
     """
     width = resampler.pos_embed.shape[1]
     heads = resampler.attn.num_heads
     head_width = width // heads
-    quarter = width // 4
-    channels = torch.cat([start + torch.arange(_FREQUENCIES) for start in range(0, width, quarter)])  # (head_width,)
-    content = torch.ones(width, dtype=torch.bool)
-    content[channels] = False
-    for matrix in (
-        resampler.kv_proj.weight,
-        resampler.query.T,
-    ):  # (width, ...): zero mean, so that the norms keep zeros
-        matrix[channels] = 0
-        matrix[content] -= matrix[content].mean(0)
-
+    channels = torch.cat([start + torch.arange(_FREQUENCIES) for start in range(0, width, width // 4)])  # (head_width,)
+    # Taken out of the keys, so that a common shift of all channels by the layer norm does not reach the scores.
+    centring = torch.eye(head_width, dtype=torch.float64) - 1 / head_width
     query_table = resampler.pos_embed[:, channels].double()  # (queries, head_width)
-    key_table = resampler.key_positions[:, channels].double()  # (patches, head_width)
-    query_xy = _grid(resampler.query_side)  # (queries, 2), in query steps
-    key_xy = (_grid(resampler.grid_side) + 0.5) * resampler.query_side / resampler.grid_side - 0.5  # (patches, 2)
-    offsets = [(-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)]
-    wq, wk, _ = resampler.attn.in_proj_weight.chunk(3)
-    for head in range(heads):
-        offset, peak = (offsets[head], _PEAK) if head < len(offsets) else ((0.0, 0.0), _BROAD_PEAK)
-        aim = query_xy + torch.tensor(offset, dtype=torch.float64)
-        score = -peak * torch.cdist(aim, key_xy) ** 2  # (queries, patches)
-        score = score - score.mean(1, keepdim=True)  # the softmax does not see a constant
-        fit = _ridge_inverse(query_table) @ score @ _ridge_inverse(key_table).T * head_width**0.5  # query to key table
-        scale = fit.norm().sqrt() / head_width**0.25
-        rows = slice(head * head_width, (head + 1) * head_width)
-        wq[rows] = 0
-        wk[rows] = 0
-        wq[rows, channels] = (fit.T / scale).float()
-        wk[rows, channels] = (torch.eye(head_width) * scale).float()
+    key_table = resampler.key_positions[:, channels].double() @ centring  # (patches, head_width)
+    aims = _patches_under_queries(resampler)  # (4, queries, patches), one-hot
+    keep = torch.ones(width, 1)
+    keep[channels] = 0
+    with torch.no_grad():
+        resampler.kv_proj.weight *= keep
+        resampler.query *= keep.T
+        resampler.query -= resampler.query.sum(1, keepdim=True) / keep.sum() * keep.T  # zero mean: the norm keeps zeros
+        weights = resampler.attn.in_proj_weight
+        weights[: 2 * width] = 0
+        for head in range(heads):
+            wanted = aims[head] if head < len(aims) else aims.mean(0)
+            rows = head * head_width + torch.arange(head_width)
+            scores = _fit_scores(query_table, key_table, wanted) * head_width**0.5
+            scale = scores.norm().sqrt() / head_width**0.25
+            weights[rows[:, None], channels] = (scores.T / scale).float()
+            weights[width + rows[:, None], channels] = (centring * scale).float()
+    learnt = torch.ones(3 * width, 1)
+    learnt[: 2 * width] = 0
+    resampler.attn.in_proj_weight.register_hook(lambda gradient: gradient * learnt)
+    resampler.attn.in_proj_bias.register_hook(lambda gradient: gradient * learnt[:, 0])
+    resampler.kv_proj.weight.register_hook(lambda gradient: gradient * keep)
+    resampler.query.requires_grad_(False)
+    resampler.ln_q.requires_grad_(False)
 
 
-def _grid(side: int) -> torch.Tensor:
-    """Return the (side * side, 2) column and row of each cell, in reading order."""
-    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    return torch.stack([columns, rows], -1).reshape(-1, 2).double()
+def _patches_under_queries(resampler: Resampler) -> torch.Tensor:
+    """Return (4, queries, patches): for each of the four patches under a query, where it lies in the patch grid."""
+    step = resampler.grid_side // resampler.query_side
+    row, column = torch.meshgrid(*[torch.arange(resampler.query_side)] * 2, indexing="ij")
+    corners = [(down, right) for down in range(step) for right in range(step)]
+    index = [((step * row + down) * resampler.grid_side + step * column + right).flatten() for down, right in corners]
+    return functional.one_hot(torch.stack(index), resampler.grid_side**2).double()
 
 
-def _ridge_inverse(table: torch.Tensor) -> torch.Tensor:
-    """Invert (n, width) in the least-squares sense, without the directions that barely occur."""
-    return torch.linalg.pinv(table, rtol=1e-3)
+def _fit_scores(query_table: torch.Tensor, key_table: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Fit a bilinear form such that softmax(query_table @ form @ key_table.T) comes near ``wanted``.
+
+    A logistic regression with a small ridge, convex, so the start does not matter.
+
+    Args:
+        query_table: (queries, width).
+        key_table: (patches, width).
+        wanted: (queries, patches), rows sum to one.
+
+    Returns:
+        (width, width).
+    """
+    form = torch.zeros(query_table.shape[1], key_table.shape[1], dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS([form], max_iter=_FIT_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        solver.zero_grad()
+        scores = query_table @ form @ key_table.T
+        value = functional.cross_entropy(scores, wanted) + _RIDGE * form.square().sum()
+        value.backward()
+        return value
+
+    solver.step(loss)
+    return form.detach()

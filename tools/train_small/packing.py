@@ -16,6 +16,7 @@ import torch
 from model_adapters.omnilmm.tokenizer import OmniTokenizer
 
 MASKED = -1e9
+FULL_WEIGHT_TOKENS = 6  # a longer answer weighs as much as one of this length
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,14 @@ class Packed:
         positions: (n, length) int64.
         mask: (n, 1, length, length) float32, added to the attention scores.
         targets: (n, length) int64: the id that should follow, or -100 where nothing is learnt.
+        weights: (n, length) float32: of each target in the loss. Without them captions would drown letters and yes/no.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     mask: torch.Tensor
     targets: torch.Tensor
+    weights: torch.Tensor
 
 
 class Packer:
@@ -56,6 +59,7 @@ class Packer:
         length = start + max(sum(len(ids) for ids, _ in row) for row in rows)
         ids = torch.full((len(rows), length), self.tokenizer.unk_id)
         targets = torch.full((len(rows), length), -100)
+        weights = torch.zeros((len(rows), length))
         positions = torch.zeros((len(rows), length), dtype=torch.long)
         segment = torch.full((len(rows), length), -1)
         ids[:, :start] = torch.tensor(self.prefix)
@@ -68,12 +72,13 @@ class Packer:
                 ids[row, at:end] = torch.tensor(tokens)
                 positions[row, at:end] = torch.arange(start, start + len(tokens))
                 targets[row, at + first_answer - 1 : end - 1] = torch.tensor(tokens[first_answer:])
+                weights[row, at:end] = min(1.0, FULL_WEIGHT_TOKENS / (len(tokens) - first_answer))
                 segment[row, at:end] = number
                 at = end
         seen = (segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None])  # (n, from, to)
         seen &= torch.ones(length, length, dtype=torch.bool).tril()
         mask = torch.zeros(len(rows), 1, length, length).masked_fill_(~seen[:, None], MASKED)
-        return Packed(ids, positions, mask, targets)
+        return Packed(ids, positions, mask, targets, weights)
 
     def _segment(self, question: str, answer: str) -> tuple[list[int], int]:
         prompt = self._ids(question + "<AI>")

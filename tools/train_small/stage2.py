@@ -27,6 +27,7 @@ VISION_RATE_FACTOR = 0.3  # at the full rate the pretrained tower is destroyed
 WORDS_PER_PROCESS = 24
 SCENES_PER_PROCESS = 14
 EASY_PER_PROCESS = 10
+GROUP_WEIGHTS = (0.5, 0.5, 0.25)  # words, scenes, easy-VQA
 PATCH_LOSS_START = 0.3
 PATCH_LOSS_END = 0.6  # of the training
 LOG_EVERY = 50
@@ -69,7 +70,7 @@ class Learner(nn.Module):
         )
 
     def answer_loss(self, features: torch.Tensor, batch: Packed, start: int) -> torch.Tensor:
-        """Return the mean cross-entropy over the answers' tokens.
+        """Return the weighted mean cross-entropy over the answers' tokens.
 
         Args:
             features: (n, query_num, hidden) visual tokens.
@@ -82,7 +83,9 @@ class Learner(nn.Module):
         ).last_hidden_state
         learnt = batch.targets >= 0
         logits = self.model.llm.lm_head(hidden[learnt])  # (tokens, vocabulary)
-        return functional.cross_entropy(logits.float(), batch.targets[learnt])
+        weights = batch.weights[learnt]
+        losses = functional.cross_entropy(logits.float(), batch.targets[learnt], reduction="none")
+        return (losses * weights).sum() / weights.sum()
 
 
 def train(rank: int, processes: int, plan: Plan) -> None:
@@ -142,7 +145,7 @@ def _loss(learner: Learner, packer: Packer, rng: Random, progress: float) -> lis
         features = learner.model.vpm(pixels)  # (n, 64, vision width)
         visual = learner.model.resampler(features).split([len(group) for group in groups])
         losses = []
-        for group, tokens, weight in zip(groups, visual, (0.5, 0.3, 0.2), strict=True):
+        for group, tokens, weight in zip(groups, visual, GROUP_WEIGHTS, strict=True):
             batch = packer.pack([example.questions for example in group])
             losses.append(weight * learner.answer_loss(tokens, batch, packer.image_start))
         labelled = [row for row, example in enumerate(examples) if example.patch_labels is not None]
