@@ -15,6 +15,8 @@ from evals.store import Run
 if TYPE_CHECKING:
     from evals.compare import Comparison, TaskComparison
     from evals.doctor import Check
+    from evals.gate import Verdict
+    from evals.leaderboard import Board
 
 
 def print_json(value: Any) -> None:
@@ -116,6 +118,26 @@ def _comparison_row(task: TaskComparison) -> list[str]:
     ]
 
 
+def show_verdict(verdict: Verdict, *, as_json: bool) -> None:
+    """A gate's verdict in words, or whole as JSON."""
+    if as_json:
+        from evals.gate.outputs import verdict_json
+
+        print_json(verdict_json(verdict))
+    else:
+        print(verdict.sentence)
+
+
+def show_board(board: Board, *, as_json: bool) -> None:
+    """A leaderboard as Markdown, which is also what people paste, or as JSON."""
+    from evals.leaderboard import board_json, board_markdown
+
+    if as_json:
+        print_json(board_json(board))
+    else:
+        print(board_markdown(board))
+
+
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
     """How the scorers did on their shipped cases; returns 0 if all agree, 2 otherwise."""
     wrong = [check for check in checks if check.differences or not check.checked]
@@ -163,7 +185,7 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bo
 
     rows = []
     for item in items:
-        plan, questions = make_plan(item.spec, open_dataset(item.spec, data_root, cache, item.subset))
+        plan = make_plan(item.spec, open_dataset(item.spec, data_root, cache, item.subset))
         rows.append(
             {
                 "task": item.spec.name,
@@ -171,7 +193,7 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bo
                 "protocol": item.spec.protocol,
                 "samples": len(plan.dataset),
                 "subset": plan.dataset.subset,
-                "requests": len(questions),
+                "requests": plan.requests,
                 "images": plan.images,
                 "encodings_saved": plan.encodings_saved,
                 "licence": item.spec.licence,

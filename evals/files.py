@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
 from evals.errors import StoreError
@@ -21,29 +23,55 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "omnilmm-eval"
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file beside its place, fsync it, and move it there in one step; on failure the old file stays.
+class AtomicFile:
+    """A file that appears at its place whole or not at all. Context manager that gives the stream to write to.
+
+    It is written beside its place, fsynced, and moved there in one step; on an error the old file stays.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(
-            f"Could not write {path}: {error.strerror or error}. What was there before is unchanged. "
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+    def __enter__(self) -> BinaryIO:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = self._partial.open("wb")
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        return self._file
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._partial.replace(self._path)
+        except OSError as full:
+            raise self._cannot_write(full) from full
+        finally:
+            with suppress(OSError):  # closing flushes again what a full disk did not take
+                self._file.close()
+            self._partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"Could not write {self._path}: {error.strerror or error}. What was there before is unchanged. "
             "Free some space or choose another folder, then run the same command again."
-        ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        )
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file by a function that is given the stream, see :class:`AtomicFile`."""
+    with AtomicFile(path) as file:
+        write(file)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 
 import psutil
 
-from evals.data import Dataset
 from evals.files import sha256_json
 from evals.metrics.registry import get_metric
 from evals.records import Question
@@ -28,8 +27,13 @@ from evals.spec.records import TaskSpec
 LIBRARIES = ("omnilmm-eval", "torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "scipy")
 
 
-def task_identity(spec: TaskSpec, preset: str, dataset: Dataset, questions: Iterable[Question]) -> dict[str, Any]:
-    """The identity of one task in a run."""
+def task_identity(spec: TaskSpec, preset: str, samples: str, subset: str | None) -> dict[str, Any]:
+    """The identity of one task in a run.
+
+    Args:
+        samples: fingerprint of the sample set, as :func:`samples_hash` makes it.
+        subset: the part that was taken, in words; None for the whole set.
+    """
     return {
         "task": {
             "version": spec.version,
@@ -37,7 +41,7 @@ def task_identity(spec: TaskSpec, preset: str, dataset: Dataset, questions: Iter
             "protocol": spec.protocol,
             "image": spec.image,
         },
-        "data": {"samples": samples_hash(questions), "subset": dataset.subset},
+        "data": {"samples": samples, "subset": subset},
         "prompt": sha256_json(asdict(spec.prompt)),
         "generation": asdict(spec.generation) | {"stop": list(spec.generation.stop)},
         "scorer": scorer_identity(spec),

@@ -1,7 +1,8 @@
 """The journal of answers: one append-only JSON-lines file a task, the truth that everything else is rebuilt from.
 
 A line is one :class:`Answer`. Each batch is one write, fsynced at least every two seconds and at the end, so a kill
-costs at most the batch in flight. A torn last line is cut off on open; of several lines for one request the last wins.
+costs at most the batch in flight. A torn last line is cut off on open; of several lines for one request the last wins,
+but a failure never wins over an answer.
 """
 
 from __future__ import annotations
@@ -9,38 +10,50 @@ from __future__ import annotations
 import json
 import os
 import time
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from evals.errors import StoreError
 from evals.records import Answer
 from model_adapters.contract import Failure, Timing, Usage
 
 FSYNC_SECONDS = 2.0
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_USAGE = tuple(f.name for f in fields(Usage))
+_TIMING = tuple(f.name for f in fields(Timing))
 
 
-def _sparse(record: Any) -> dict[str, Any]:
+def _sparse(record: Usage | Timing, names: tuple[str, ...]) -> dict[str, Any]:
     """A record's fields that say something: null is what a missing key means, so it is not written."""
-    values = ((f.name, getattr(record, f.name)) for f in fields(record))
+    values = [(name, getattr(record, name)) for name in names]
     return {name: round(v, 4) if isinstance(v, float) else v for name, v in values if v is not None}
 
 
 def encode_answer(answer: Answer) -> str:
-    """An answer as one JSON line. Lone surrogates become U+FFFD, since UTF-8 cannot hold them."""
-    line: dict[str, Any] = {"id": answer.request_id, "sample": answer.sample_id, "hash": answer.content_hash}
-    line |= {"text": answer.text.encode("utf-8", "replace").decode(), "finish": answer.finish}
+    """An answer as one JSON line. Lone surrogates become ``?``, since UTF-8 cannot hold them."""
+    line: dict[str, Any] = {
+        "id": answer.request_id,
+        "sample": answer.sample_id,
+        "hash": answer.content_hash,
+        "text": answer.text,
+        "finish": answer.finish,
+    }
     if answer.choice_scores is not None:
         line |= {"choice_scores": answer.choice_scores, "choice_tokens": answer.choice_tokens}
-    if usage := _sparse(answer.usage):
+    if usage := _sparse(answer.usage, _USAGE):
         line["usage"] = usage
-    if timing := _sparse(answer.timing):
+    if timing := _sparse(answer.timing, _TIMING):
         line["timing"] = timing
     if answer.failure is not None:
-        line["failure"] = _sparse(answer.failure)
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+        line["failure"] = asdict(answer.failure)
+    return _encode(line) + "\n"
 
 
 def decode_answer(line: dict[str, Any]) -> Answer:
@@ -59,35 +72,81 @@ def decode_answer(line: dict[str, Any]) -> Answer:
     )
 
 
-def read_answers(path: Path) -> Iterator[Answer]:
-    """All complete lines of a journal in order, a torn last line left out.
-
-    Raises:
-        StoreError: a line other than the last is not valid; the file was changed by something else.
-    """
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All complete lines of a journal with their offsets, a torn last line left out."""
     if not path.exists():
         return
+    offset = 0
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             if not raw.endswith(b"\n"):
                 return
             try:
-                yield decode_answer(json.loads(raw))
+                line = json.loads(raw)
+                decode_answer(line)
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(
                     f"{path}:{number} is not a journal line ({error}). The file was damaged or edited: restore it, or "
                     "delete that line and run the same command again; only its sample is asked again."
                 ) from error
+            yield offset, line
+            offset += len(raw)
 
 
-def latest_answers(path: Path) -> dict[str, Answer]:
-    """The answer that counts for each request: its last successful line, or its last failure if it never succeeded."""
-    latest: dict[str, Answer] = {}
-    for answer in read_answers(path):
-        known = latest.get(answer.request_id)
-        if answer.failure is None or known is None or known.failure is not None:
-            latest[answer.request_id] = answer
-    return latest
+def read_answers(path: Path) -> Iterator[Answer]:
+    """All answers of a journal in the order in which they were written, a torn last line left out.
+
+    Raises:
+        StoreError: a line other than the last is not valid; the file was changed by something else.
+    """
+    return (decode_answer(line) for _, line in _lines(path))
+
+
+class JournalIndex:
+    """Where in a journal the answer that counts for each request stands; 17 bytes a request, however long the answers.
+
+    Of several lines for one request the last successful one counts, or the last failure if none succeeded. Requests
+    are told apart by 64-bit hashes, and what is found is checked against the id asked for.
+
+    Raises:
+        StoreError: the journal is damaged before its last line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        keys, offsets, answered = array("q"), array("q"), array("b")
+        for offset, line in _lines(path):
+            keys.append(hash(line["id"]))
+            offsets.append(offset)
+            answered.append("failure" not in line)
+        order = np.lexsort((np.asarray(offsets), np.asarray(answered), np.asarray(keys)))
+        sorted_keys = np.asarray(keys)[order]
+        last = np.append(sorted_keys[1:] != sorted_keys[:-1], True) if len(order) else np.zeros(0, dtype=bool)
+        self._keys = array("q", sorted_keys[last].tobytes())
+        self._offsets = array("q", np.asarray(offsets)[order][last].tobytes())
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("rb") if self._keys else None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def get(self, request_id: str) -> Answer | None:
+        """The answer or failure that counts for a request; None if it was never asked."""
+        key = hash(request_id)
+        place = bisect_left(self._keys, key)
+        if self._file is None or place == len(self._keys) or self._keys[place] != key:
+            return None
+        self._file.seek(self._offsets[place])
+        answer = decode_answer(json.loads(self._file.readline()))
+        return answer if answer.request_id == request_id else None
 
 
 class Journal:
@@ -116,6 +175,8 @@ class Journal:
     ) -> None:
         try:
             os.fsync(self._file.fileno())
+        except OSError as full:
+            raise self._cannot_write(full) from full
         finally:
             self._file.close()
 
@@ -148,7 +209,7 @@ class Journal:
         Raises:
             StoreError: the disk is full or gone; a partly written batch is cut off again, so the file stays whole.
         """
-        data = "".join(map(encode_answer, answers)).encode()
+        data = "".join(map(encode_answer, answers)).encode("utf-8", "replace")
         start = os.fstat(self._file.fileno()).st_size
         try:
             written = 0

@@ -15,25 +15,35 @@ LOG_SECONDS = 10.0
 
 
 class Meter(Protocol):
-    """Told after every batch how many requests are done and, where it can be said already, the score so far."""
+    """Told after every batch how far a task is.
 
-    def update(self, done: int, score: float | None, failed: int) -> None: ...
+    Attributes:
+        wants_score: whether anybody sees the score; it costs time.
+    """
+
+    wants_score: bool
+
+    def update(self, done: int, asked: int, failed: int, score: float | None) -> None:
+        """``done`` of all requests are done, ``asked`` of them in this session, of which ``failed`` failed; ``score``
+        is the mean so far, where it can be said already."""
 
 
 @contextmanager
-def meter(title: str, total: int, done: int, *, quiet: bool = False) -> Iterator[Meter]:
+def meter(title: str, total: int, *, quiet: bool = False) -> Iterator[Meter]:
     """A meter for one task, on stderr: a bar on a terminal, a line every ten seconds otherwise."""
     if quiet:
         yield _Silent()
     elif sys.stderr.isatty():
         with _bar() as progress:
-            yield _Bar(progress, progress.add_task(title, total=total, completed=done, extra=""))
+            yield _Bar(progress, progress.add_task(title, total=total, extra=""))
     else:
-        yield _Lines(title, total, done)
+        yield _Lines(title, total)
 
 
 class _Silent:
-    def update(self, done: int, score: float | None, failed: int) -> None:
+    wants_score = False
+
+    def update(self, done: int, asked: int, failed: int, score: float | None) -> None:
         pass
 
 
@@ -59,26 +69,29 @@ def _notes(rate: float, score: float | None, failed: int) -> str:
 
 
 class _Bar:
+    wants_score = True
+
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task, self._start = progress, task, time.monotonic()
-        self._first = progress.tasks[0].completed
 
-    def update(self, done: int, score: float | None, failed: int) -> None:
-        rate = (done - self._first) / max(time.monotonic() - self._start, 1e-9)
+    def update(self, done: int, asked: int, failed: int, score: float | None) -> None:
+        rate = asked / max(time.monotonic() - self._start, 1e-9)
         self._progress.update(self._task, completed=done, extra=_notes(rate, score, failed))
 
 
 class _Lines:
-    def __init__(self, title: str, total: int, done: int) -> None:
-        self._title, self._total, self._first = title, total, done
+    wants_score = True
+
+    def __init__(self, title: str, total: int) -> None:
+        self._title, self._total = title, total
         self._start = self._said = time.monotonic()
 
-    def update(self, done: int, score: float | None, failed: int) -> None:
+    def update(self, done: int, asked: int, failed: int, score: float | None) -> None:
         now = time.monotonic()
         if now - self._said < LOG_SECONDS and done < self._total:
             return
         self._said = now
-        rate = (done - self._first) / max(now - self._start, 1e-9)
-        left = (self._total - done) / rate if rate else 0.0
-        note = f"{self._title}: {done:,} of {self._total:,} · {_notes(rate, score, failed)} · {left:.0f} s left"
+        rate = asked / max(now - self._start, 1e-9)
+        left = f" · {(self._total - done) / rate:.0f} s left" if rate else ""
+        note = f"{self._title}: {done:,} of {self._total:,} · {_notes(rate, score, failed)}{left}"
         print(note, file=sys.stderr, flush=True)

@@ -1,22 +1,23 @@
-"""results.json: what came out, with intervals, coverage and efficiency; rebuilt from questions and answers."""
+"""Results of a run: numbers with intervals, counts and efficiency; rebuilt from questions and answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evals.journal import latest_answers
+from evals.journal import JournalIndex
 from evals.metrics.base import Statistic
-from evals.perf.summary import efficiency
-from evals.plan import read_questions
-from evals.records import ScoredSample
-from evals.samples_table import write_samples
+from evals.questions import read_questions
+from evals.samples_table import SamplesWriter
 from evals.scoring import ScoredTask, score_task
 from evals.spec.build import build_stored
 from evals.spec.records import TaskSpec
-from evals.statistics.intervals import Interval, interval
+from evals.statistics.intervals import interval
 from evals.statistics.macro import TaskNumber, macro_mean, score_part
 from evals.store import SCHEMA_VERSION, Run
 
@@ -32,74 +33,83 @@ def score_run(run: Run) -> dict[str, Any]:
     parts: list[TaskNumber] = []
     for name, stored in manifest["tasks"].items():
         spec = build_stored(TaskSpec, stored["spec"])
-        questions = read_questions(run.questions_path(name))
-        scored = score_task(spec, questions, latest_answers(run.responses_path(name)))
-        write_samples(run.samples_path(name), scored.samples)
-        tasks[name] = task_results(spec, scored, stored, manifest["identity"]["tasks"][name])
-        headline, samples = scored.statistics[0], scored.samples
-        clusters = [samples[row].cluster for row in headline.rows]
-        parts.append(score_part(name, headline, clusters, stored.get("weight", 1.0)))
+        scored = _score(run, spec)
+        tasks[name] = task_results(spec, scored, stored, manifest["identity"]["tasks"][name]["data"]["subset"])
+        if len(manifest["tasks"]) > 1:
+            parts.append(_macro_part(name, scored, stored.get("weight", 1.0)))
     results = {
         "schema_version": SCHEMA_VERSION,
         "run_id": manifest["run_id"],
         "model": manifest["identity"]["model"],
         "suite": manifest.get("suite"),
         "tasks": tasks,
-        "macro": _macro(parts),
+        "macro": _macro(parts) if parts else None,
         "efficiency": manifest.get("efficiency", {}),
     }
     run.write_results(results)
     return results
 
 
-def _macro(parts: Sequence[TaskNumber]) -> dict[str, Any] | None:
-    """The weighted mean over tasks as fractions of each task's scale; None for a single task."""
-    if len(parts) < 2:
-        return None
+def _score(run: Run, spec: TaskSpec) -> ScoredTask:
+    metrics = [use.name for use in spec.metrics]
+    with (
+        JournalIndex(run.responses_path(spec.name)) as answers,
+        SamplesWriter(run.samples_path(spec.name), metrics, spec.categories) as samples,
+    ):
+        return score_task(spec, read_questions(run.questions_path(spec.name)), answers.get, samples.write)
+
+
+def _macro_part(name: str, scored: ScoredTask, weight: float) -> TaskNumber:
+    headline, clusters = scored.statistics[0], scored.tally.clusters
+    names = clusters.names  # tasks may share pictures, so clusters go by name here
+    return score_part(name, headline, [names[code] for code in clusters.codes[_rows(headline)]], weight)
+
+
+def _macro(parts: list[TaskNumber]) -> dict[str, Any]:
+    """The weighted mean over tasks as fractions of each task's scale."""
     macro = macro_mean(parts)
     low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (macro.low, macro.high))
     return {"value": macro.value, "low": low, "high": high, "se": macro.se, "n_tasks": macro.n_tasks}
 
 
-def task_results(
-    spec: TaskSpec, scored: ScoredTask, stored: Mapping[str, Any], identity: Mapping[str, Any]
-) -> dict[str, Any]:
+def task_results(spec: TaskSpec, scored: ScoredTask, stored: Mapping[str, Any], subset: str | None) -> dict[str, Any]:
     """The results of one task; see the report's documentation for the fields."""
-    samples = scored.samples
-    headline = scored.statistics[0]
-    groups = {s.group for s in samples}
-    failed = {s.group for s in samples if s.prediction is None}
+    tally, headline = scored.tally, scored.statistics[0]
+    n_scored = tally.n_samples - tally.n_failed
     return {
         "title": spec.title,
         "family": spec.family,
-        "metric": spec.metrics[0].name,
+        "metric": scored.metric,
         "headline": headline.name,
-        "n": len(groups),
-        "n_requests": len(samples),
-        "n_scored": len(groups) - len(failed),
-        "n_errors": len(failed),
-        "coverage": (len(groups) - len(failed)) / len(groups) if groups else None,
-        "parse_failures": scored.parse_failures,
+        "n": tally.n_samples,
+        "n_requests": tally.n_requests,
+        "n_scored": n_scored,
+        "n_errors": tally.n_failed,
+        "coverage": n_scored / tally.n_samples if tally.n_samples else None,
+        "parse_failures": tally.parse_failures,
         "bounds": {"all_wrong": scored.all_wrong, "all_right": scored.all_right},
-        "subset": identity["data"]["subset"],
+        "subset": subset,
         "chance": spec.chance,
         "weight": stored.get("weight", 1.0),
         "published": [
             {"model": p.model, "value": p.value, "source": p.source, "date": p.date, "protocol": p.protocol}
             for p in spec.published
         ],
-        "statistics": {s.name: _statistic(s, samples) for s in scored.statistics},
-        "categories": {name: _by_category(headline, samples, name) for name in spec.categories},
-        "efficiency": efficiency(samples, stored.get("wall_s")),
+        "statistics": {s.name: _statistic(s, tally.clusters.codes) for s in scored.statistics},
+        "categories": {
+            name: _by_category(headline, tally.clusters.codes, column.codes, column.names)
+            for name, column in tally.categories.items()
+        },
+        "efficiency": tally.efficiency.result(stored.get("wall_s")),
     }
 
 
-def _interval(statistic: Statistic, samples: Sequence[ScoredSample]) -> Interval:
-    return interval(statistic, [samples[row].cluster for row in statistic.rows])
+def _rows(statistic: Statistic) -> NDArray[np.int64]:
+    return np.asarray(statistic.rows, dtype=np.int64)
 
 
-def _statistic(statistic: Statistic, samples: Sequence[ScoredSample]) -> dict[str, Any]:
-    found = _interval(statistic, samples)
+def _statistic(statistic: Statistic, clusters: NDArray[np.int64]) -> dict[str, Any]:
+    found = interval(statistic, clusters[_rows(statistic)])
     return {
         "value": found.value,
         "low": found.low,
@@ -109,34 +119,27 @@ def _statistic(statistic: Statistic, samples: Sequence[ScoredSample]) -> dict[st
         "n_units": found.n_units,
         "n_clusters": found.n_clusters,
         "few_clusters": found.few_clusters,
-        "scale": list(statistic.scale),
+        "scale": [end if math.isfinite(end) else None for end in statistic.scale],  # an open end is null
         "higher_is_better": statistic.higher_is_better,
         "combine": statistic.combine,
     }
 
 
-def _by_category(statistic: Statistic, samples: Sequence[ScoredSample], column: str) -> dict[str, Any]:
+def _by_category(
+    statistic: Statistic, clusters: NDArray[np.int64], categories: NDArray[np.int64], names: list[str]
+) -> dict[str, Any]:
     """The statistic within each value of a category, most frequent first."""
-    rows: dict[str, list[int]] = {}
-    for unit, row in enumerate(statistic.rows):
-        if column in samples[row].categories:
-            rows.setdefault(samples[row].categories[column], []).append(unit)
+    values = categories[_rows(statistic)]
+    units = {name: np.flatnonzero(values == code) for code, name in enumerate(names)}
     table: dict[str, Any] = {}
-    for value, units in sorted(rows.items(), key=lambda item: (-len(item[1]), item[0])):
-        part = restrict(statistic, units)
-        found = _interval(part, samples)
-        table[value] = {"n": len(units), "value": found.value, "low": found.low, "high": found.high}
+    for name, chosen in sorted(units.items(), key=lambda item: (-len(item[1]), item[0])):
+        if len(chosen):
+            part = restrict(statistic, chosen)
+            found = interval(part, clusters[_rows(part)])
+            table[name] = {"n": len(chosen), "value": found.value, "low": found.low, "high": found.high}
     return table
 
 
-def restrict(statistic: Statistic, units: Sequence[int]) -> Statistic:
+def restrict(statistic: Statistic, units: NDArray[np.int64]) -> Statistic:
     """The same statistic over some of its units."""
-    index = np.asarray(units, dtype=np.intp)
-    return Statistic(
-        statistic.name,
-        tuple(statistic.rows[i] for i in units),
-        statistic.vectors[index],
-        statistic.combine,
-        statistic.scale,
-        statistic.higher_is_better,
-    )
+    return replace(statistic, rows=_rows(statistic)[units].tolist(), vectors=statistic.vectors[units])

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from evals.asking import ask
-from evals.data import Dataset, Subset, open_dataset
+from evals.data import Subset, open_dataset
 from evals.errors import StoreError
 from evals.files import sha256_json
 from evals.identity import differences, environment, task_identity
@@ -19,14 +20,16 @@ from evals.interrupt import StopSignal
 from evals.journal import Journal
 from evals.lock import RunLock
 from evals.perf.host import peak_host_mib
-from evals.plan import TaskPlan, make_plan, write_questions
+from evals.plan import TaskPlan, make_plan
 from evals.progress import meter
-from evals.records import Question
 from evals.results import score_run
 from evals.spec.records import TaskSpec
 from evals.store import SCHEMA_VERSION, Run
 from evals.thumbnails import write_thumbnails
 from model_adapters.contract import ModelAdapter
+
+EXIT_CODES = {"complete": 0, "incomplete": 5, "interrupted": 130}
+SHOWN_DIFFERENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Job:
         new: start beside an existing run of the same name instead of continuing or refusing.
         max_error_rate: share of failed requests above which the run ends with exit code 5.
         command: what the user typed, for the record.
+        quiet: show no progress.
+        thumbnails: keep small copies of pictures for the report.
     """
 
     items: tuple[Item, ...]
@@ -64,6 +69,7 @@ class Job:
     max_error_rate: float = 0.01
     command: str = ""
     quiet: bool = False
+    thumbnails: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,6 @@ class Outcome:
 class _Prepared:
     item: Item
     plan: TaskPlan
-    questions: list[Question]
     identity: dict[str, Any]
 
 
@@ -95,47 +100,55 @@ def execute(job: Job, load: Callable[[], ModelAdapter]) -> Outcome:
     try:
         load_s = time.monotonic() - start
         identity = {"model": dict(adapter.identity()), "tasks": {p.item.spec.name: p.identity for p in prepared}}
-        run = _run_directory(job, identity)
+        run = Run(_folder(job, identity))
         with RunLock(run.path):
+            _refuse_another_run(run, identity)
             manifest = _manifest(job, run, identity, prepared)
             run.write_manifest(manifest)
             code = _ask_all(job, run, manifest, prepared, adapter, load_s)
             results = score_run(run)
-            write_thumbnails(run, {p.item.spec.name: p.plan for p in prepared})
+            if job.thumbnails:
+                write_thumbnails(run, {p.item.spec.name: p.plan.dataset for p in prepared})
             return Outcome(run, results, code)
     finally:
         adapter.close()
 
 
 def _prepare(job: Job, item: Item) -> _Prepared:
-    dataset: Dataset = open_dataset(item.spec, job.data_root, job.cache, item.subset)
-    plan, questions = make_plan(item.spec, dataset)
-    return _Prepared(item, plan, questions, task_identity(item.spec, item.preset, dataset, questions))
+    dataset = open_dataset(item.spec, job.data_root, job.cache, item.subset)
+    plan = make_plan(item.spec, dataset)
+    return _Prepared(item, plan, task_identity(item.spec, item.preset, plan.samples_hash, dataset.subset))
 
 
-def _run_directory(job: Job, identity: Mapping[str, Any]) -> Run:
-    """The folder of this identity; an existing folder of another identity is refused, with what differs."""
+def _folder(job: Job, identity: Mapping[str, Any]) -> Path:
+    """The run's folder: as asked for, or named by what it is; with ``--new`` one that is not there yet."""
     if job.out is not None:
-        folder = job.out
+        folder = job.out.resolve()
     else:
         what = job.suite or "+".join(identity["tasks"])[:80]
         folder = job.runs_dir / f"{what}-{_slug(str(identity['model'].get('model')))}-{sha256_json(identity)[:8]}"
-    if job.new:
-        base, number = folder, 2
-        while folder.exists():
-            folder, number = base.with_name(f"{base.name}-{number}"), number + 1
-    run = Run(folder)
+    if not job.new:
+        return folder
+    names = chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
+    return next(name for name in names if not name.exists())
+
+
+def _refuse_another_run(run: Run, identity: Mapping[str, Any]) -> None:
+    """Raise :class:`StoreError` where the folder holds anything but the beginning of this very run."""
     if run.manifest_path.exists():
         found = differences(run.manifest["identity"], identity)
         if found:
-            listed = "\n  ".join(found[:20])
+            shown = [*found[:SHOWN_DIFFERENCES], *(["..."] if len(found) > SHOWN_DIFFERENCES else [])]
+            listed = "\n  ".join(shown)
             raise StoreError(
-                f"{folder} holds another run. It differs from this one in:\n  {listed}\n"
+                f"{run.path} holds another run. It differs from this one in:\n  {listed}\n"
                 "Choose another folder with --out, or start beside it with --new."
             )
-    elif folder.exists() and any(folder.iterdir()):
-        raise StoreError(f"{folder} is not empty and holds no run. Choose another folder with --out.")
-    return run
+    elif any(path.name != "lock" for path in run.path.iterdir()):
+        raise StoreError(
+            f"{run.path} is not empty and holds no run. Choose another folder with --out, or start one beside it "
+            "with --new."
+        )
 
 
 def _slug(text: str) -> str:
@@ -166,7 +179,7 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
         manifest["tasks"][name] = {"wall_s": None, "weight": p.item.weight, "spec": asdict(p.item.spec)} | {
             key: value for key, value in known.items() if key == "wall_s"
         }
-        write_questions(run.questions_path(name), p.questions)
+        p.plan.questions.save(run.questions_path(name))
     return manifest | {
         "status": "started",
         "updated": _now(),
@@ -178,16 +191,15 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
 def _ask_all(
     job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_Prepared], adapter: ModelAdapter, load_s: float
 ) -> int:
-    status, failed, total = "failed", 0, 0
+    """Ask all tasks in turn and leave the manifest saying how it ended; returns the exit code."""
+    status, missing = "failed", 0
     try:
         with StopSignal() as stop:
             for p in prepared:
-                asked_failed = _ask_one(job, run, manifest, p, adapter, stop)
-                failed += asked_failed
-                total += len(p.plan.steps)
+                missing += _ask_one(job, run, manifest, p, adapter, stop)
                 if stop.requested:
                     break
-        too_many = failed > job.max_error_rate * total
+        too_many = missing > job.max_error_rate * sum(p.plan.requests for p in prepared)
         status = "interrupted" if stop.requested else "incomplete" if too_many else "complete"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -196,25 +208,35 @@ def _ask_all(
         memory = {"peak_host_mib": peak_host_mib(), **adapter.memory_mib()}
         manifest["efficiency"] = manifest["efficiency"] | {"load_s": load_s} | memory
         manifest |= {"status": status, "updated": _now()}
+        _write_last(run, manifest, status)
+    return EXIT_CODES[status]
+
+
+def _write_last(run: Run, manifest: dict[str, Any], status: str) -> None:
+    try:
         run.write_manifest(manifest)
-    return {"complete": 0, "incomplete": 5, "interrupted": 130}[status]
+    except StoreError:
+        if status != "failed":  # after a failure the error that is already on its way says more
+            raise
 
 
 def _ask_one(
     job: Job, run: Run, manifest: dict[str, Any], p: _Prepared, adapter: ModelAdapter, stop: StopSignal
 ) -> int:
+    """Ask one task's open questions; returns how many of all its questions have no answer now."""
     name = p.item.spec.name
-    questions = {question.request_id: question for question in p.questions}
     with (
         Journal(run.responses_path(name)) as journal,
-        meter(p.item.spec.title, len(questions), 0, quiet=job.quiet) as shown,
+        meter(p.item.spec.title, p.plan.requests, quiet=job.quiet) as shown,
     ):
-        asked = ask(p.plan, questions, adapter, journal, stop, shown)
+        asked = ask(p.plan, adapter, journal, stop, shown)
     if asked.torn_bytes:
         print(f"{name}: cut {asked.torn_bytes} bytes of an unfinished line from the journal.", file=sys.stderr)
     if asked.kept:
         print(f"{name}: {asked.kept:,} answers were there already and were not asked again.", file=sys.stderr)
-    entry = manifest["tasks"][name]
+    if asked.dropped:
+        print(f"{name}: dropped {asked.dropped:,} responses to requests that were not open.", file=sys.stderr)
     if asked.answered or asked.failed:
+        entry = manifest["tasks"][name]
         entry["wall_s"] = (entry["wall_s"] or 0.0) + asked.wall_s
-    return asked.failed
+    return p.plan.requests - asked.kept - asked.answered

@@ -4,53 +4,113 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evals.files import write_atomically
+from evals.files import AtomicFile
 from evals.records import ScoredSample
 from model_adapters.contract import Failure, Timing
 
 _TEXTS = ("row_id", "group", "content_hash", "cluster", "prompt", "prediction", "extracted", "rule")
+_LISTS = ("image_hashes", "references")
 _TIMES = tuple(f.name for f in fields(Timing))
+_TOKENS = ("prompt_tokens", "new_tokens")
+
+
+class SamplesWriter:
+    """Writes a task's scored samples, a row group a batch, so that a large task is never in memory as a whole.
+
+    Metrics, statistics and categories become columns of their own (``score:<metric>``, ``unit:<statistic>``,
+    ``category:<name>``, ``timing:<stage>``); which statistics there are is taken from the first batch.
+
+    Args:
+        path: the file; it appears there, whole, when the block ends without an error.
+        metrics, categories: names of all metrics and grouping columns of the task.
+    """
+
+    def __init__(self, path: Path, metrics: Sequence[str], categories: Sequence[str]) -> None:
+        self._path, self._metrics, self._categories = path, metrics, categories
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        self._open = ExitStack()
+        self._stream = self._open.enter_context(AtomicFile(self._path))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def write(self, samples: Sequence[ScoredSample]) -> None:
+        """Write one batch."""
+        if self._writer is None:
+            units = _keys(samples, "units")
+            self._schema = _schema(self._metrics, units, self._categories)
+            writer = pq.ParquetWriter(self._stream, self._schema, compression="zstd")
+            self._writer = self._open.enter_context(writer)
+        self._writer.write_table(_table(samples, self._schema))
 
 
 def write_samples(path: Path, samples: Sequence[ScoredSample]) -> None:
-    """Write scored samples atomically. Metrics, statistics and categories become columns of their own
-    (``score:<metric>``, ``unit:<statistic>``, ``category:<name>``, ``timing:<stage>``)."""
-    columns: dict[str, pa.Array] = {
-        name: pa.array([_clean(getattr(s, name)) for s in samples], pa.string()) for name in _TEXTS
-    }
-    columns["image_hashes"] = pa.array([list(s.image_hashes) for s in samples], pa.list_(pa.string()))
-    columns["references"] = pa.array([[_clean(r) for r in s.references] for s in samples], pa.list_(pa.string()))
-    for name in _keys(samples, "scores"):
-        columns[f"score:{name}"] = pa.array([s.scores.get(name) for s in samples], pa.float64())
-    for name in _keys(samples, "units"):
-        rows = [list(s.units[name]) if name in s.units else None for s in samples]
-        columns[f"unit:{name}"] = pa.array(rows, pa.list_(pa.float64()))
-    for name in _keys(samples, "categories"):
-        columns[f"category:{name}"] = pa.array([s.categories.get(name) for s in samples], pa.string())
-    for name in _TIMES:
-        columns[f"timing:{name}"] = pa.array([getattr(s.timing, name) for s in samples], pa.float64())
-    for name in ("prompt_tokens", "new_tokens"):
-        columns[name] = pa.array([getattr(s, name) for s in samples], pa.int64())
-    failures = [json.dumps(asdict(s.failure)) if s.failure else None for s in samples]
-    columns["failure"] = pa.array(failures, pa.string())
-    table = pa.table(columns)
-    write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
+    """Write scored samples that are all at hand, atomically."""
+    with SamplesWriter(path, _keys(samples, "scores"), _keys(samples, "categories")) as writer:
+        writer.write(samples)
+
+
+def _schema(metrics: Sequence[str], statistics: Sequence[str], categories: Sequence[str]) -> pa.Schema:
+    texts = pa.list_(pa.string())
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in _TEXTS),
+            *((name, texts) for name in _LISTS),
+            *((f"score:{name}", pa.float64()) for name in metrics),
+            *((f"unit:{name}", pa.list_(pa.float64())) for name in statistics),
+            *((f"category:{name}", pa.string()) for name in categories),
+            *((f"timing:{name}", pa.float64()) for name in _TIMES),
+            *((name, pa.int64()) for name in _TOKENS),
+            ("failure", pa.string()),
+        ]
+    )
+
+
+def _table(samples: Sequence[ScoredSample], schema: pa.Schema) -> pa.Table:
+    columns: dict[str, list[Any]] = {}
+    for name in schema.names:
+        kind, _, key = name.partition(":")
+        if kind == "score":
+            columns[name] = [s.scores.get(key) for s in samples]
+        elif kind == "unit":
+            columns[name] = [s.units.get(key) for s in samples]
+        elif kind == "category":
+            columns[name] = [s.categories.get(key) for s in samples]
+        elif kind == "timing":
+            columns[name] = [getattr(s.timing, key) for s in samples]
+        elif kind == "failure":
+            columns[name] = [json.dumps(asdict(s.failure)) if s.failure else None for s in samples]
+        else:
+            columns[name] = [getattr(s, name) for s in samples]
+    try:
+        return pa.table(columns, schema=schema)
+    except UnicodeEncodeError:  # rare, and looking at each text for it costs more than all the rest
+        return pa.table({name: _clean(values) for name, values in columns.items()}, schema=schema)
 
 
 def _keys(samples: Sequence[ScoredSample], attribute: str) -> list[str]:
     return sorted({key for s in samples for key in getattr(s, attribute)})
 
 
-def _clean(text: str | None) -> str | None:
-    """Arrow strings are UTF-8, which has no lone surrogates."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
+def _clean(values: Any) -> Any:
+    """The values with ``?`` for lone surrogates: Arrow's strings are UTF-8, which has none."""
+    if isinstance(values, str):
+        return values.encode("utf-8", "replace").decode()
+    return [_clean(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:

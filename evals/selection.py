@@ -11,6 +11,7 @@ import yaml
 from evals.data.subset import Subset
 from evals.errors import SpecError
 from evals.files import cache_dir
+from evals.gate.margins import Margins, read_margins
 from evals.runner import Item, Job
 from evals.spec import SuiteEntry, find_suite, find_task, suite_names, task_names
 
@@ -75,6 +76,7 @@ def job_of(options: argparse.Namespace, command: str) -> Job:
         max_error_rate=options.max_error_rate,
         command=command,
         quiet=options.quiet,
+        thumbnails=not options.no_report,
     )
 
 
@@ -87,6 +89,28 @@ def mapping_of(pairs: list[str]) -> dict[str, str]:
             raise SpecError(f"--map {pair!r}: expected OURS=THEIRS, for example --map prediction=answer.")
         mapping[ours] = theirs
     return mapping
+
+
+def parts_of(texts: list[str]) -> list[str]:
+    """Identity parts of ``--allow``, given one by one or with commas."""
+    return [part for text in texts for part in text.split(",")]
+
+
+def margins_of(pairs: list[str]) -> Margins | None:
+    """Margins from ``NAME=VALUE``; a name that is no margin is a task's. None where nothing was given."""
+    if not pairs:
+        return None
+    values: dict[str, Any] = {"tasks": {}}
+    for name, text in mapping_of(pairs).items():
+        try:
+            number = float(text)
+        except ValueError:
+            raise SpecError(f"--margin {name}={text}: expected a number such as 0.01 for one point.") from None
+        if name in task_names():
+            values["tasks"][name] = number
+        else:
+            values[name] = number
+    return read_margins(values)
 
 
 def model_options(options: argparse.Namespace) -> dict[str, Any]:

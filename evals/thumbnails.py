@@ -5,39 +5,43 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
-from evals.plan import TaskPlan
-from evals.records import ScoredSample
+from evals.data import Dataset
+from evals.files import write_bytes
 from evals.store import Run
 from model_adapters.contract import ImageRef
 
 MAX_SIDE = 384  # px, the larger side
 BUDGET_BYTES = 12 << 20  # per run, shared evenly by its tasks
 QUALITY = 80
+MOST_PICTURES = 20_000  # looked at; the budget ends long before
 
 
-def write_thumbnails(run: Run, plans: Mapping[str, TaskPlan]) -> None:
+def write_thumbnails(run: Run, datasets: Mapping[str, Dataset]) -> None:
     """Write JPEG thumbnails of as many distinct pictures as the budget allows; those already there are kept."""
-    folder = run.path / "thumbnails"
-    folder.mkdir(exist_ok=True)
-    for task, plan in plans.items():
-        left = BUDGET_BYTES // len(plans)
-        places = {step.request_id: step.index for step in plan.steps}
-        seen: set[str] = set()
-        for sample in sorted(run.samples(task), key=_worst_first):
+    for task, dataset in datasets.items():
+        left = BUDGET_BYTES // len(datasets)
+        for place in _worst_first(run, task):
+            for image in dataset[place].images:
+                path = run.path / "thumbnails" / f"{image.sha256}.jpg"
+                if not path.exists() and (data := _thumbnail(image)) is not None:
+                    write_bytes(path, data)
+                left -= path.stat().st_size if path.exists() else 0
             if left <= 0:
                 break
-            if seen.issuperset(sample.image_hashes):
-                continue
-            for image in plan.dataset[places[sample.row_id]].images:
-                seen.add(image.sha256)
-                path = folder / f"{image.sha256}.jpg"
-                if not path.exists() and (data := _thumbnail(image)) is not None:
-                    path.write_bytes(data)
-                left -= path.stat().st_size if path.exists() else 0
 
 
-def _worst_first(sample: ScoredSample) -> float:
-    return min((-1.0 if score is None else score for score in sample.scores.values()), default=-1.0)
+def _worst_first(run: Run, task: str) -> list[int]:
+    """Places in the data set of samples that show each picture once, by the lowest score that a picture got."""
+    metric = run.results["tasks"][task]["metric"]
+    columns = run.columns(task, ["group", "image_hashes", f"score:{metric}"])
+    worst: dict[tuple[str, ...], tuple[float, int]] = {}
+    place, last = -1, None
+    for group, hashes, score in zip(*columns.values(), strict=True):
+        place, last = place + (group != last), group
+        if hashes and (tuple(hashes) in worst or len(worst) < MOST_PICTURES):
+            key, rank = tuple(hashes), (-1.0 if score is None or score != score else float(score), place)
+            worst[key] = min(worst.get(key, rank), rank)
+    return [place for _, place in sorted(worst.values())]
 
 
 def _thumbnail(image: ImageRef) -> bytes | None:

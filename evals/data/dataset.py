@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from evals.data.few_shot import Examples
 from evals.data.images import ImageReader
 from evals.data.pictures import Pictures
-from evals.data.rows import Rows
+from evals.data.rows import CHUNK, Rows
 from evals.data.sources import Places, Stored, open_stored, pool_of
 from evals.data.subset import Subset
 from evals.errors import DataError
@@ -117,13 +117,21 @@ class Dataset(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return self._sample(self._indices[index])
+        row = self._indices[index]
+        return self._sample(row, self._rows[row])
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self[i] for i in range(len(self)))
+        return self.in_order(range(len(self)))
 
-    def _sample(self, index: int) -> Sample:
-        columns, values = self._spec.columns, self._rows[index]
+    def in_order(self, places: Sequence[int]) -> Iterator[Sample]:
+        """The samples at these places of the set, in this order; rows are gathered in bulk, wherever they stand."""
+        for start in range(0, len(places), CHUNK):
+            rows = [self._indices[place] for place in places[start : start + CHUNK]]
+            for row, values in zip(rows, self._rows.gather(rows), strict=True):
+                yield self._sample(row, values)
+
+    def _sample(self, index: int, values: Mapping[str, Any]) -> Sample:
+        columns = self._spec.columns
         sample_id = str(index) if columns.id is None else str(values[columns.id])
         where = f"Task {self._spec.name!r}, sample {sample_id!r}"
         images = self._pictures.of(int(self._rows.source[index]), values, where) if columns.images else ()

@@ -94,6 +94,14 @@ class Rows:
         item = None if self.item is None else int(self.item[index])
         return self._shaped(self._chunk(row // CHUNK)[row % CHUNK], item, index)
 
+    def gather(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows at these places, read together wherever they stand."""
+        if not self._text.num_columns:
+            return [self[index] for index in indices]
+        stored = self._text.take(self.source[np.asarray(indices, dtype=np.int64)]).to_pylist()
+        items = [None] * len(stored) if self.item is None else self.item[np.asarray(indices)].tolist()
+        return [self._shaped(*row) for row in zip(stored, items, indices, strict=True)]
+
     def _read_chunk(self, number: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._text.slice(number * CHUNK, CHUNK).to_pylist()
         return rows or [{} for _ in range(CHUNK)]

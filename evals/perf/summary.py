@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from evals.records import ScoredSample
 
@@ -12,39 +15,54 @@ STAGES = ("image_ms", "vision_ms", "prefill_ms", "decode_ms")
 PERCENTILES = {"p50": (0.50, 5), "p90": (0.90, 22), "p95": (0.95, 59), "p99": (0.99, 299)}
 
 
-def efficiency(samples: Sequence[ScoredSample], wall_s: float | None) -> dict[str, Any]:
-    """Efficiency of one task.
+class EfficiencyTally:
+    """Times and tokens of the answered requests added so far."""
 
-    Args:
-        wall_s: seconds of inference behind these samples, over all sessions of the run; None if unknown (imported).
+    def __init__(self) -> None:
+        self.answered = 0
+        self._times = {name: array("d") for name in (*STAGES, "batch_ms", "batch_size")}
+        self._tokens = {name: array("d") for name in ("prompt_tokens", "new_tokens")}
 
-    Returns:
-        ``stages_ms``: mean per request of each stage; ``latency_ms``: mean and percentiles of what a request really
-        waited (in its batch); token counts; ``samples_per_s``. Null wherever nothing was measured.
-    """
-    answered = [s for s in samples if s.prediction is not None]
-    waits = sorted(s.timing.batch_ms for s in answered if s.timing.batch_ms is not None)
-    sizes = [s.timing.batch_size for s in answered if s.timing.batch_size is not None]
-    return {
-        "stages_ms": {stage: _mean([getattr(s.timing, stage) for s in answered]) for stage in STAGES},
-        "latency_ms": {"mean": _mean(waits)}
-        | {name: _quantile(waits, q) if len(waits) >= least else None for name, (q, least) in PERCENTILES.items()},
-        "batch_size": _mean(sizes),
-        "prompt_tokens": _mean([s.prompt_tokens for s in answered]),
-        "new_tokens": _mean([s.new_tokens for s in answered]),
-        "wall_s": wall_s,
-        "requests_per_s": len(answered) / wall_s if wall_s and answered else None,
-    }
+    def add(self, sample: ScoredSample) -> None:
+        """Add one request; a failed one says nothing about speed."""
+        if sample.prediction is None:
+            return
+        self.answered += 1
+        for name, values in self._times.items():
+            if (time := getattr(sample.timing, name)) is not None:
+                values.append(time)
+        for name, values in self._tokens.items():
+            if (tokens := getattr(sample, name)) is not None:
+                values.append(tokens)
+
+    def result(self, wall_s: float | None) -> dict[str, Any]:
+        """The efficiency of one task.
+
+        Args:
+            wall_s: seconds of inference behind these requests, over all sessions of the run; None if unknown
+                (imported).
+
+        Returns:
+            ``stages_ms``: mean per request of each stage; ``latency_ms``: mean and percentiles of what a request
+            really waited (in its batch); mean batch size and token counts; ``requests_per_s``. Null wherever nothing
+            was measured.
+        """
+        waits = np.sort(np.asarray(self._times["batch_ms"]))
+        return {
+            "stages_ms": {stage: _mean(self._times[stage]) for stage in STAGES},
+            "latency_ms": {"mean": _mean(waits)} | {name: _percentile(waits, *at) for name, at in PERCENTILES.items()},
+            "batch_size": _mean(self._times["batch_size"]),
+            "prompt_tokens": _mean(self._tokens["prompt_tokens"]),
+            "new_tokens": _mean(self._tokens["new_tokens"]),
+            "wall_s": wall_s,
+            "requests_per_s": self.answered / wall_s if wall_s and self.answered else None,
+        }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [float(v) for v in values if v is not None]
-    return sum(known) / len(known) if known else None
+def _mean(values: Sequence[float] | np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+    return float(np.mean(values)) if len(values) else None
 
 
-def _quantile(ordered: Sequence[float], q: float) -> float:
-    """Type-7 quantile (linear interpolation) of sorted values."""
-    position = q * (len(ordered) - 1)
-    low = int(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+def _percentile(ordered: np.ndarray[Any, np.dtype[np.float64]], q: float, least: int) -> float | None:
+    """Type-7 quantile (linear interpolation); None from fewer values than ``least``."""
+    return float(np.quantile(ordered, q)) if len(ordered) >= least else None

@@ -1,0 +1,98 @@
+"""What stays of a task's scored rows when the rows themselves are gone: numbers in arrays, not objects."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.metrics.base import Statistic
+from evals.perf.summary import EfficiencyTally
+from evals.records import ScoredSample
+
+
+class Coded:
+    """A column of texts that repeat, as one number a row.
+
+    Attributes:
+        names: the distinct texts in order of first appearance; a row's number is its text's place here.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._codes = array("q")
+
+    def append(self, text: str | None) -> None:
+        """Add a row; None is -1."""
+        self._codes.append(-1 if text is None else self._numbers.setdefault(text, len(self._numbers)))
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._numbers)
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """All rows' numbers."""
+        return np.asarray(self._codes)
+
+
+class Tally:
+    """Counts and columns of the rows added so far.
+
+    Attributes:
+        n_requests, n_samples, n_failed: rows, samples, and samples of which a request failed. The rows of one sample
+            are added one after the other.
+        parse_failures: answers that the extractor could not read.
+        clusters: the rows' independence units; ``categories`` their value in each grouping column.
+        efficiency: times and tokens.
+    """
+
+    def __init__(self, categories: Sequence[str]) -> None:
+        self.n_requests = self.n_samples = self.n_failed = self.parse_failures = 0
+        self.clusters = Coded()
+        self.categories = {name: Coded() for name in categories}
+        self.efficiency = EfficiencyTally()
+        self._group: str | None = None
+        self._group_failed = False
+
+    def add(self, sample: ScoredSample) -> None:
+        """Add one row."""
+        if sample.group != self._group:
+            self._group, self._group_failed = sample.group, False
+            self.n_samples += 1
+        if sample.prediction is None and not self._group_failed:
+            self._group_failed = True
+            self.n_failed += 1
+        self.n_requests += 1
+        self.parse_failures += sample.prediction is not None and sample.extracted is None
+        self.clusters.append(sample.cluster)
+        for name, column in self.categories.items():
+            column.append(sample.categories.get(name))
+        self.efficiency.add(sample)
+
+
+class JoinedStatistic:
+    """One statistic from its parts over consecutive chunks of rows; unit vectors add up, so nothing is scored again."""
+
+    def __init__(self) -> None:
+        self._parts: list[Statistic] = []
+
+    def add(self, statistic: Statistic, first_row: int) -> None:
+        """Add the part over the chunk that begins at this row."""
+        if first_row:
+            rows = array("q", (np.asarray(statistic.rows, dtype=np.int64) + first_row).tobytes())
+            statistic = replace(statistic, rows=rows)
+        self._parts.append(statistic)
+
+    def whole(self, name: str) -> Statistic:
+        """The statistic over all rows."""
+        first = self._parts[0]
+        if len(self._parts) == 1:
+            return replace(first, name=name)
+        rows = array("q")
+        for part in self._parts:
+            rows.extend(part.rows)
+        return replace(first, name=name, rows=rows, vectors=np.concatenate([part.vectors for part in self._parts]))
