@@ -44,7 +44,8 @@ def messages_and_image(request: Request, *, image_model: bool, text_only: bool) 
         raise AdapterError("MiniCPM-2B is a text model and this request has an image; use omnilmm, or ask without it.")
     if len(images) > 1:
         raise AdapterError(
-            f"This request has {len(images)} images; OmniLMM takes one. Paste them into one picture, or leave this task out."
+            f"This request has {len(images)} images; OmniLMM takes one. Paste them into one picture, or leave this "
+            "task out."
         )
     if image_model and not images and not text_only:
         raise AdapterError(

@@ -72,7 +72,8 @@ def check_names_and_shapes(found: Mapping[str, tuple[int, ...]], layout: Layout,
     ]
     if parts:
         raise AdapterError(
-            f"The weights in {folder} do not fit its config.json. Tensors {'; '.join(parts)}. Expected {len(expected)} tensors. "
+            f"The weights in {folder} do not fit its config.json. Tensors {'; '.join(parts)}. Expected "
+            f"{len(expected)} tensors. "
             "Weights and config are of different models, or the download is incomplete."
         )
 

@@ -150,8 +150,10 @@ class OmniLMMConfig:
         language = _language(raw, where, tied_default=False)
         if language.max_position_embeddings > MAX_POSITION_EMBEDDINGS:
             raise AdapterError(
-                f"{where}: max_position_embeddings is {language.max_position_embeddings}; OmniLMM-3B (MiniCPM-V 1.0) has "
-                f"{MAX_POSITION_EMBEDDINGS}, and 4096 marks MiniCPM-V 2.0, which computes images differently under the same "
+                f"{where}: max_position_embeddings is {language.max_position_embeddings}; OmniLMM-3B (MiniCPM-V 1.0) "
+                "has "
+                f"{MAX_POSITION_EMBEDDINGS}, and 4096 marks MiniCPM-V 2.0, which computes images differently under "
+                "the same "
                 "weight names. Use a MiniCPM-V 1.0 checkpoint."
             )
         heads = max(1, language.hidden_size // RESAMPLER_HEAD_WIDTH)
@@ -169,7 +171,7 @@ class OmniLMMConfig:
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as the original ``config.json`` has them; our extensions only where they differ from its defaults."""
+        """The fields as the original ``config.json`` names them; our extensions only where they are needed."""
         language = asdict(self.language)
         raw: dict[str, Any] = {
             "architectures": ["MiniCPMV"],
@@ -228,13 +230,15 @@ def _refuse_other_models(raw: Mapping[str, Any], where: str, model_type: str, wa
     for key, meaning in LATER_VERSION_KEYS.items():
         if raw.get(key) is not None:
             raise AdapterError(
-                f"{where}: the key {key!r} marks {meaning}; expected {wanted}, which has no such key. This implementation "
+                f"{where}: the key {key!r} marks {meaning}; expected {wanted}, which has no such key. This "
+                "implementation "
                 "computes only that model; use its checkpoint, or an adapter made for the other one."
             )
     found = raw.get("model_type")
     if found != model_type:
         raise AdapterError(
-            f"{where}: model_type is {found!r}, expected {model_type!r} ({wanted}). Use the adapter that belongs to this model."
+            f"{where}: model_type is {found!r}, expected {model_type!r} ({wanted}). Use the adapter that belongs to "
+            "this model."
         )
     for key, value in FIXED_VALUES.items():
         if raw.get(key, value) != value:

@@ -144,7 +144,7 @@ def _extend(
 
 
 def prompt_embeddings(llm: MiniCPMDecoder, rows: Sequence[Row], features: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Whole prompts as embeddings, padded on the left, and which columns are real: (n, width, hidden), (n, width) bool."""
+    """Whole prompts, padded on the left, and which columns are real: (n, width, hidden), (n, width) bool."""
     embeds, own, _ = _embed(llm, rows, 0, features)
     return embeds, own
 
@@ -152,7 +152,7 @@ def prompt_embeddings(llm: MiniCPMDecoder, rows: Sequence[Row], features: Tensor
 def _embed(
     llm: MiniCPMDecoder, rows: Sequence[Row], start: int, features: Tensor | None
 ) -> tuple[Tensor, Tensor, list[int]]:
-    """Embed ``row.ids[start:]`` with the visual tokens in place; also which columns are real, and the padding of each row."""
+    """Embed ``row.ids[start:]`` with its visual tokens; also which columns are real, and each row's padding."""
     rests = [row.ids[start:] for row in rows]
     width = max(map(len, rests))
     pads = [width - len(rest) for rest in rests]
@@ -281,7 +281,7 @@ class _Picker:
 
 
 def penalise(scores: Tensor, had: Tensor, penalty: float) -> Tensor:
-    """Repetition penalty (Keskar et al. 2019, CTRL): scores of ids that were there are divided, negative ones multiplied."""
+    """Repetition penalty (Keskar et al. 2019, CTRL): scores of earlier ids are divided, negative ones multiplied."""
     return torch.where(had, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
 
 

@@ -11,7 +11,7 @@ SHORT_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1``. Raises :class:`AdapterError` if it is not there."""
+    """``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1``. :class:`AdapterError` if it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -24,7 +24,8 @@ def resolve_device(name: str = "auto") -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise AdapterError(
-                f"Device {name!r} was asked for, but torch {torch.__version__} sees {count} CUDA devices. Use device=cpu, "
+                f"Device {name!r} was asked for, but torch {torch.__version__} sees {count} CUDA devices. Use "
+                "device=cpu, "
                 "or install a CUDA build of torch and check the driver with nvidia-smi."
             )
     return device

@@ -158,7 +158,7 @@ class Engine:
         return asked, failed
 
     def _isolate(self, batch: list[Asked], answer: Callable[[list[Asked]], list[Response]]) -> Iterator[Response]:
-        """Answer a batch; if it fails, halve it until the failing request is alone. The one broad catch of the model."""
+        """Answer a batch; if it fails, halve it until the failing request is alone. The one broad catch."""
         try:
             with torch.inference_mode():
                 responses = answer(batch)

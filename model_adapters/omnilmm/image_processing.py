@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 MEAN = STD = 0.5  # "Inception" normalisation of the released checkpoint's preprocessing
 
-# The normalised value of each of the 256 levels, computed in fp32 in the order of the original (divide, subtract, divide).
+# The normalised value of each of the 256 levels, in fp32 and in the original's order (divide, subtract, divide).
 _LEVELS = ((np.arange(256, dtype=np.float32) / np.float32(255)) - np.float32(MEAN)) / np.float32(STD)
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 

@@ -27,7 +27,7 @@ class KeyValueCache:
         return self._used[0] if self._used else 0
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Add columns to one layer, (rows, heads, new, head_dim) each, and return all of that layer's keys and values."""
+        """Add columns to one layer, (rows, heads, new, head_dim) each; returns all of that layer."""
         if layer == len(self._keys):
             self._keys.append(key)
             self._values.append(value)

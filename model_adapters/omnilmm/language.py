@@ -96,7 +96,7 @@ class MiniCPMDecoder(GraniteForCausalLM):
 
 
 def granite_config(config: LanguageConfig) -> GraniteConfig:
-    """Granite's settings that make it MiniCPM. Its attention factor must be given: the default is 1, not 1/sqrt(head_dim)."""
+    """Granite's settings that make it MiniCPM. The attention factor must be given: its default is 1."""
     return GraniteConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,

@@ -67,9 +67,16 @@ class _Answering:
                 repetition_penalty=repetition_penalty,
             )[0]
         read = prefill(self.llm, [row], features)
-        ends = {"eos_id": self.llm.language_config.eos_token_id, "bos_id": self.llm.language_config.bos_token_id}
-        choice = sampling or TokenChoice(repetition_penalty=repetition_penalty)
-        return decode(self.llm, read, max_new_tokens=[max_new_tokens], choice=choice, **ends)[0].ids
+        config = self.llm.language_config
+        answers = decode(
+            self.llm,
+            read,
+            max_new_tokens=[max_new_tokens],
+            eos_id=config.eos_token_id,
+            bos_id=config.bos_token_id,
+            choice=sampling or TokenChoice(repetition_penalty=repetition_penalty),
+        )
+        return answers[0].ids
 
     def _last_logits(self, prompt: Prompt, features: Tensor | None) -> Tensor:
         row = Row(prompt.ids, 0 if prompt.image_slot is not None else None, prompt.image_slot)

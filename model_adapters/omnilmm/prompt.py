@@ -85,7 +85,8 @@ def conversation_text(messages: Messages) -> str:
     unknown = [role for role in roles if role not in MARKS]
     if unknown:
         raise AdapterError(
-            f"A turn has the role {unknown[0]!r}; OmniLMM's chat format has only user and assistant turns, and no system "
+            f"A turn has the role {unknown[0]!r}; OmniLMM's chat format has only user and assistant turns, and no "
+            "system "
             "prompt. Put instructions into the user's question."
         )
     if not roles or roles[0] != "user" or roles[-1] != "user":

@@ -16,7 +16,7 @@ LAYER_NORM_EPS = 1e-6
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention over names and shapes of ``nn.MultiheadAttention``, with queries, keys and values of one width."""
+    """Multi-head attention with the names and shapes of ``nn.MultiheadAttention``."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Resampler(nn.Module):
 
     @torch.no_grad()
     def reset_buffers(self) -> None:
-        """Interpolate the position table to the patch grid: fp32, bicubic, no antialias; once, not in every forward pass."""
+        """Interpolate the position table to the patch grid, once: fp32, bicubic, no antialias."""
         if self.grid_side == self.query_side:
             self.key_positions = self.pos_embed.detach().clone()
             return

@@ -54,7 +54,8 @@ def read_sentencepiece_model(path: Path) -> SentencePieceModel:
         data = path.read_bytes()
     except OSError as error:
         raise AdapterError(
-            f"There is no readable tokenizer at {path} ({error.strerror}). A checkpoint folder holds the SentencePiece file "
+            f"There is no readable tokenizer at {path} ({error.strerror}). A checkpoint folder holds the "
+            "SentencePiece file "
             "tokenizer.model; copy it from the original checkpoint."
         ) from error
     pieces: list[Piece] = []

@@ -36,6 +36,7 @@ def resolve_checkpoint(name_or_path: str | Path) -> Path:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     known = f"shipped: {', '.join(names)}" if names else "none is shipped with this installation"
     raise AdapterError(
-        f"There is no checkpoint {str(name_or_path)!r}: no such folder, and no shipped one of that name.{hint} Give the "
+        f"There is no checkpoint {str(name_or_path)!r}: no such folder, and no shipped one of that name.{hint} Give "
+        "the "
         f"path of a checkpoint folder, or a name ({known})."
     )

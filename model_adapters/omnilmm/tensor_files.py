@@ -42,8 +42,15 @@ DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 class TensorFile(Protocol):
     """One weight file: shapes known, data on request."""
 
-    path: Path
-    shapes: Mapping[str, tuple[int, ...]]
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of each tensor in it."""
+        ...
 
     def read(self, name: str) -> Tensor:
         """One tensor, in memory of its own, as stored."""
@@ -64,7 +71,7 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._entries = _read_safetensors_header(path)
-        self.shapes = {name: entry.shape for name, entry in self._entries.items()}
+        self.shapes: Mapping[str, tuple[int, ...]] = {name: entry.shape for name, entry in self._entries.items()}
 
     def read(self, name: str) -> Tensor:
         """One tensor, read from its place in the file."""
@@ -87,18 +94,20 @@ class TorchFile:
             self._state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
             raise AdapterError(
-                f"{path} cannot be loaded as plain weights ({type(error).__name__}: {str(error).splitlines()[0]}). It is "
+                f"{path} cannot be loaded as plain weights ({type(error).__name__}: {str(error).splitlines()[0]}). "
+                "It is "
                 "damaged, or holds more than tensors. Copy it again, or convert it to safetensors."
             ) from error
         if not isinstance(self._state, Mapping) or not all(isinstance(t, Tensor) for t in self._state.values()):
             raise AdapterError(
                 f"{path} does not hold a mapping of names to tensors. Use a checkpoint's own weight file."
             )
-        self.shapes = {name: tuple(tensor.shape) for name, tensor in self._state.items()}
+        self.shapes: Mapping[str, tuple[int, ...]] = {name: tuple(tensor.shape) for name, tensor in self._state.items()}
 
     def read(self, name: str) -> Tensor:
         """One tensor, copied out of the file."""
-        return self._state[name].clone()
+        tensor: Tensor = self._state[name]
+        return tensor.clone()
 
 
 def open_tensor_files(folder: Path) -> dict[str, TensorFile]:
@@ -120,7 +129,8 @@ def open_tensor_files(folder: Path) -> dict[str, TensorFile]:
             file: TensorFile = reader(folder / single)
             return dict.fromkeys(file.shapes, file)
     raise AdapterError(
-        f"{folder} holds no weights: expected {SINGLE_SAFETENSORS}, {SINGLE_SAFETENSORS + INDEX_SUFFIX} with its shards, or "
+        f"{folder} holds no weights: expected {SINGLE_SAFETENSORS}, {SINGLE_SAFETENSORS + INDEX_SUFFIX} with its "
+        "shards, or "
         f"{SINGLE_TORCH}. Download the checkpoint completely."
     )
 
@@ -144,7 +154,8 @@ def _open_shards(index: Path, reader: type[SafetensorsFile] | type[TorchFile]) -
     lost = [name for name, shard_name in weight_map.items() if name not in files or files[name].path.name != shard_name]
     if lost:
         raise AdapterError(
-            f"{index} names {len(lost)} tensors that are not where it says, e.g. {lost[0]} in {weight_map[lost[0]]}. Index and "
+            f"{index} names {len(lost)} tensors that are not where it says, e.g. {lost[0]} in {weight_map[lost[0]]}. "
+            "Index and "
             "weight files are of different checkpoints; download it again."
         )
     return files
@@ -182,6 +193,7 @@ def _entry(item: Mapping[str, Any], data_start: int) -> _Entry:
 
 def _truncated(path: Path, expected: int, found: int) -> AdapterError:
     return AdapterError(
-        f"{path} is truncated: {found:,} bytes found, at least {expected:,} expected. The download or copy was interrupted, or "
+        f"{path} is truncated: {found:,} bytes found, at least {expected:,} expected. The download or copy was "
+        "interrupted, or "
         "this is a Git LFS pointer; fetch the file again."
     )

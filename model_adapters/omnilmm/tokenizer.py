@@ -144,7 +144,8 @@ def load_tokenizer(path: str | Path) -> OmniTokenizer:
     unknown = [i for i, piece in enumerate(model.pieces) if piece.type is PieceType.UNKNOWN]
     if len(unknown) != 1 or "<s>" not in ids or "</s>" not in ids:
         raise AdapterError(
-            f"{file}: expected one unknown piece and the control pieces <s> and </s>; this is not MiniCPM's vocabulary. "
+            f"{file}: expected one unknown piece and the control pieces <s> and </s>; this is not MiniCPM's "
+            "vocabulary. "
             "Use the checkpoint's own tokenizer.model."
         )
     return OmniTokenizer(model, unknown[0], ids["<s>"], ids["</s>"], ids.get(IMAGE_START), ids.get(IMAGE_END))
@@ -164,7 +165,8 @@ def _check_kind(model: SentencePieceModel, file: Path) -> None:
     lacking = [name for name, present in found.items() if not present]
     if lacking:
         raise AdapterError(
-            f"{file}: this SentencePiece model lacks {', '.join(lacking)}; MiniCPM's has all of these, and other kinds are "
+            f"{file}: this SentencePiece model lacks {', '.join(lacking)}; MiniCPM's has all of these, and other "
+            "kinds are "
             "not implemented. Use the checkpoint's own tokenizer.model."
         )
 

@@ -1,6 +1,7 @@
 """Small OmniLMM checkpoints with random weights, in the original layout, made once a session."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def train_tokenizer(vocab_size: int = 400) -> bytes:
         minloglevel=2,
     )
     return model.getvalue()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Models this small are slower on several threads, and much slower on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
