@@ -154,9 +154,14 @@ def _met(condition: Condition, table: pa.Table) -> NDArray[np.bool_]:
     import pyarrow.compute as pc
 
     column = table.column(condition.column)
+    if condition.below is not None:
+        smaller = pc.less(pc.cast(column, pa.float64()), condition.below)
+        return pc.fill_null(smaller, False).to_numpy()  # type: ignore[no-any-return]
     if condition.empty is None:
-        text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
-        return pc.is_in(text, value_set=pa.array(condition.equals)).to_numpy()  # type: ignore[no-any-return]
+        text = pc.cast(column, pa.large_string())
+        if condition.matches is not None:
+            return pc.fill_null(pc.match_substring_regex(text, condition.matches), False).to_numpy()  # type: ignore[no-any-return]
+        return pc.is_in(text, value_set=pa.array(condition.equals, pa.large_string())).to_numpy()  # type: ignore[no-any-return]
     empty = pc.is_null(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         empty = pc.or_(empty, pc.fill_null(pc.equal(column, ""), True))

@@ -129,8 +129,9 @@ def _data(data: DataSpec) -> Iterator[Problem]:
         if value is not None and not pattern.fullmatch(value):
             yield ("data", key), f"{value!r} is no full hash; expected {what} hexadecimal digits."
     for i, condition in enumerate((*data.keep, *data.drop)):
-        if bool(condition.equals) == (condition.empty is not None):
-            yield ("data",), f"condition {i} on {condition.column!r} needs either equals or empty."
+        ways = [bool(condition.equals), *(w is not None for w in (condition.matches, condition.below, condition.empty))]
+        if sum(ways) != 1:
+            yield ("data",), f"condition {i} on {condition.column!r} needs one of equals, matches, below and empty."
     if data.explode and data.unpivot:
         yield ("data",), "explode and unpivot cannot both be used; take one of them."
     if data.join is not None and not (data.join.files or data.join.configs or data.join.split):

@@ -17,15 +17,19 @@ Source = Literal["generated", "table", "vlmevalkit", "hub", "imagefolder", "webd
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A simple condition on a stored column; exactly one of the two ways.
+    """A simple condition on a stored column; exactly one of the four ways.
 
     Attributes:
         equals: true where the cell, as text, is one of these.
+        matches: true where this regular expression (RE2) is found in the cell, as text.
+        below: true where the cell, as a number, is smaller.
         empty: true where the cell is null, an empty text or an empty list (or, if ``false``, where it is not).
     """
 
     column: str
     equals: tuple[str, ...] = ()
+    matches: str | None = None
+    below: float | None = None
     empty: bool | None = None
 
 

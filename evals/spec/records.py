@@ -89,6 +89,7 @@ class Preset:
     image: ImagePolicy | None = None
     metrics: tuple[MetricUse, ...] | None = None
     headline: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 from evals.errors import DataError
 
 _IMAGE_TAG = re.compile(r'<img="[^"]*">')
+_IMAGE_MARK = re.compile(r"<image ?\d+>")
 _FINAL_ANSWER = re.compile(r"####\s*(.+?)\s*$")
 _WIKI_MARKUP = re.compile(r"\[.*?\]")
 
@@ -114,6 +115,21 @@ def number_img_tags(value: Any) -> str:
     return _IMAGE_TAG.sub(lambda tag: f"<图片 {seen.setdefault(tag[0], len(seen) + 1)}>", _text(value))
 
 
+def drop_image_marks(value: Any) -> str:
+    """Without the marks ``<image1>`` or ``<image 1>`` that say where a picture stands, and trimmed."""
+    return _IMAGE_MARK.sub("", _text(value)).strip()
+
+
+def middle_part(value: Any) -> str:
+    """What stands between the first and the last underscore: ``validation_Art_Theory_1`` becomes ``Art_Theory``."""
+    return _text(value).partition("_")[2].rpartition("_")[0]
+
+
+def before_dash(value: Any) -> str:
+    """What stands before the first dash."""
+    return _text(value).partition("-")[0]
+
+
 def drop_wiki_markup(value: Any) -> str:
     """Text of WikiHow steps without bracketed markup such as ``[header]``, ``[title]`` read as a full stop."""
     plain = _WIKI_MARKUP.sub("", _text(value).strip().replace(" [title]", ". "))
@@ -137,8 +153,10 @@ def _shown(value: Any) -> str:
 TRANSFORMS: dict[str, Callable[[Any], Any]] = {
     function.__name__: function
     for function in (
+        before_dash,
         blank_nan,
         drop_empty,
+        drop_image_marks,
         drop_wiki_markup,
         drop_wiki_markup_items,
         final_answer,
@@ -147,6 +165,7 @@ TRANSFORMS: dict[str, Callable[[Any], Any]] = {
         literal_list,
         literal_list_or_text,
         lower,
+        middle_part,
         number_img_tags,
         split_commas,
         split_lines,
