@@ -35,7 +35,7 @@ class Statistic:
     """
 
     name: str
-    rows: tuple[int, ...]
+    rows: Sequence[int]
     vectors: NDArray[np.float64]
     combine: str = "ratio"
     scale: tuple[float, float] = (0.0, 1.0)

@@ -22,8 +22,14 @@ FEW_CLUSTERS = (
 )
 
 
-def cluster_codes(keys: Sequence[Hashable]) -> tuple[Codes, int]:
-    """Number the clusters 0 .. G-1 in order of first appearance; returns the units' numbers and G."""
+def cluster_codes(keys: Sequence[Hashable] | NDArray[np.int64]) -> tuple[Codes, int]:
+    """Number the clusters 0 .. G-1 in order of first appearance; returns the units' numbers and G.
+
+    Keys that are numbers already are best given as an array, which is faster and takes no memory a key.
+    """
+    if isinstance(keys, np.ndarray):
+        _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+        return np.argsort(np.argsort(first))[codes], len(first)
     numbers: dict[Hashable, int] = {}
     codes = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), dtype=np.intp, count=len(keys))
     return codes, len(numbers)
@@ -44,7 +50,7 @@ def is_mean(statistic: Statistic) -> bool:
     )
 
 
-def check_statistic(statistic: Statistic, clusters: Sequence[Hashable]) -> None:
+def check_statistic(statistic: Statistic, clusters: Sequence[Hashable] | NDArray[np.int64]) -> None:
     """Refuse what no number can be computed from.
 
     Raises:

@@ -62,7 +62,7 @@ class Interval:
 
 def interval(
     statistic: Statistic,
-    clusters: Sequence[Hashable],
+    clusters: Sequence[Hashable] | NDArray[np.int64],
     *,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
