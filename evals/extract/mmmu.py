@@ -28,10 +28,13 @@ _NUMBER_PATTERNS = (
 def mmmu(
     text: str,
     choices: Mapping[str, Any] | Sequence[Any] | None = None,
+    options: Mapping[str, Any] | Sequence[Any] | None = None,
     question_type: str = MULTIPLE_CHOICE,
     **_context: Any,
 ) -> tuple[str | None, str]:
     """The option letter of a multiple-choice reply; the reply itself for an open question (the metric reads it).
+
+    The options are ``choices`` or, as MMMU's own column is called, ``options``.
 
     Returns:
         The letter with ``bracketed``, ``letter`` or ``option_text``, or None with ``official_random``; for open
@@ -39,7 +42,7 @@ def mmmu(
     """
     if question_type != MULTIPLE_CHOICE:
         return text.strip(), "open"
-    return parse_choice(text, option_map(choices))
+    return parse_choice(text, option_map(choices or options))
 
 
 def parse_choice(text: str, options: Mapping[str, str]) -> tuple[str | None, str]:

@@ -11,6 +11,7 @@ The inputs are this project's own; the values are what the official code gives, 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ class ExtractorResult:
 
     Attributes:
         extractor: the registry name.
+        source: whose reading it is: the first sentence of its module.
         checked: how many replies were read.
         differences: one sentence for each that differs; empty is good.
     """
 
     extractor: str
+    source: str
     checked: int
     differences: tuple[str, ...]
 
@@ -54,4 +57,6 @@ def check_extractor_file(path: Path) -> ExtractorResult:
         expected, found = (case["value"], case["rule"]), extractor(case["text"], **case.get("context", {}))
         if found != expected:
             differences.append(f"case {number} ({case['text']!r:.60}): expected {expected}, found {found}")
-    return ExtractorResult(vectors["extractor"], len(vectors["cases"]), tuple(differences))
+    described = (sys.modules[extractor.__module__].__doc__ or "").partition("\n\n")[0]
+    source = " ".join(described.split()).rstrip(".")
+    return ExtractorResult(vectors["extractor"], source, len(vectors["cases"]), tuple(differences))

@@ -33,19 +33,21 @@ class Gsm8k(Metric):
         check_rows(self.name, predictions, references)
         wanted = [self._reference(row, text) for row, text in enumerate(single_references(self, references))]
         answers = read_answers(predictions, columns, lambda reply: gsm8k(reply)[0])
-        right = [answer is not None and _value(answer) == value for answer, value in zip(answers, wanted, strict=True)]
+        right = [
+            answer is not None and _final_value(answer) == value for answer, value in zip(answers, wanted, strict=True)
+        ]
         return compare(predictions, answers, right)
 
     def _reference(self, row: int, text: str) -> Decimal:
-        value = _value(gsm8k(text)[0] or "")
+        value = _final_value(text)
         if value is None:
             raise DataError(f"Metric {self.name!r}, row {row}: no number in the reference {text!r:.80}.")
         return value
 
 
-def _value(text: str) -> Decimal | None:
+def _final_value(text: str) -> Decimal | None:
+    """The value of the final number in a text; of a number itself, that number."""
     try:
-        value = Decimal(text.replace(",", "").replace("$", "").strip())
+        return Decimal(gsm8k(text)[0] or "")
     except InvalidOperation:
         return None
-    return value if value.is_finite() else None

@@ -83,7 +83,7 @@ class HallusionBench(Metric):
         labels = [_LABELS[label] for label in single_references(self, references, tuple(_LABELS))]
         answers = read_answers(predictions, columns, lambda reply: vlmevalkit_yes_no(reply)[0])
         return [
-            UNCLEAR if answer is None else CORRECT if answer.strip().lower() == label else INCORRECT
+            UNCLEAR if answer is None else CORRECT if _as_label(answer) == label else INCORRECT
             for answer, label in zip(answers, labels, strict=True)
         ]
 
@@ -106,6 +106,12 @@ class HallusionBench(Metric):
     @staticmethod
     def _key(columns: dict[str, Sequence[Any]], last: str, row: int) -> Hashable:
         return tuple(str(columns[name][row]) for name in ("category", "subcategory", "set_id", last))
+
+
+def _as_label(answer: str) -> str:
+    """An answer in the words of the labels: HallusionBench writes yes and no as 1 and 0."""
+    answer = answer.strip().lower()
+    return _LABELS.get(answer, answer)
 
 
 def _group_accuracy(name: str, scores: Scores, rows: list[int], key: Callable[[int], Hashable]) -> Statistic:

@@ -33,6 +33,13 @@ def test_figure_accuracy_needs_all_questions_on_a_figure() -> None:
     assert got == {"aAcc": 0.75, "qAcc": 0.5, "fAcc": 0.5}
 
 
+def test_answers_may_be_given_in_the_data_sets_own_codes() -> None:
+    scores = get_metric("hallusion_bench").score_samples(
+        ["?"] * 4, [["1"], ["0"], ["yes"], ["no"]], extracted=["1", "no", "1", "1"], **ROWS
+    )
+    assert scores == [1.0, 1.0, 1.0, 0.0]
+
+
 def test_a_judges_words_or_codes_replace_the_rule() -> None:
     metric = get_metric("hallusion_bench")
     by_code = metric.score_samples(["?"] * 4, [["1"]] * 4, judgement=["2", 1, 2, "0"], **ROWS)

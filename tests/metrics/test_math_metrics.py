@@ -168,6 +168,7 @@ def test_gsm8k_compares_numbers_and_reads_worked_references() -> None:
         ["#### 18.0", "$18", "19", "?", None], [["9 * 2 = <<9*2=18>>18\n#### 18"], ["18"], ["18"], ["18"], ["18"]]
     )
     assert scores == [1.0, 1.0, 0.0, 0.0, None]
+    assert get_metric("gsm8k").score_samples(["?"], [["18"]], extracted=["6*3\n#### 18"]) == [1.0]
     with pytest.raises(DataError, match="row 0: no number in the reference 'many'"):
         get_metric("gsm8k").score_samples(["1"], [["many"]])
 
