@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evals.records import ScoredSample
-from evals.statistics.distributions import binomial_cdf
 
-PERCENTILES = (50.0, 90.0, 99.0)
+PERCENTILES = (50, 90, 99)
 MOST_LABELS = 8  # a confusion table of more is no longer read
 UNPARSED_LABEL = "unparsed"
 _STEPS = 200  # points of a drawn distribution
@@ -20,7 +19,7 @@ _STEPS = 200  # points of a drawn distribution
 class Percentile:
     """A percentile with its distribution-free interval; an end is None where the sample is too small to give it."""
 
-    percent: float
+    percent: int
     value: float
     low: float | None
     high: float | None
@@ -35,7 +34,7 @@ class Confusion:
     counts: tuple[tuple[int, ...], ...]
 
 
-def percentile(ordered: Sequence[float], percent: float, confidence: float = 0.95) -> Percentile:
+def percentile(ordered: Sequence[float], percent: int, confidence: float = 0.95) -> Percentile:
     """A percentile of sorted values and the interval between two order statistics.
 
     The value is the order statistic of rank ceil(n q). The number of values below the true quantile is Binomial(n, q),
@@ -44,7 +43,7 @@ def percentile(ordered: Sequence[float], percent: float, confidence: float = 0.9
 
     Args:
         ordered: values in ascending order, at least one.
-        percent: in (0, 100).
+        percent: in 1 to 99.
         confidence: coverage that the interval has at least.
     """
     n, q = len(ordered), percent / 100
@@ -58,6 +57,8 @@ def percentile(ordered: Sequence[float], percent: float, confidence: float = 0.9
 
 def _last_rank(n: int, q: float, tail: float) -> int:
     """The largest rank r with P(Binomial(n, q) < r) <= tail; 0 where even the smallest value may be too large."""
+    from evals.statistics.distributions import binomial_cdf  # scipy: 0.3 s that only this needs
+
     low, high = 0, n
     while low < high:
         middle = (low + high + 1) // 2

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reports.markdown import clean
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -106,7 +108,7 @@ def export(figure: Figure, kind: str = "svg") -> bytes:
 
 def short(label: str, narrow: bool = False) -> str:
     """A label that fits beside its line."""
-    longest = _LONGEST_NARROW if narrow else _LONGEST_LABEL
+    label, longest = clean(label), _LONGEST_NARROW if narrow else _LONGEST_LABEL
     return label if len(label) <= longest else label[: longest - 1] + "…"
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from evals.records import ScoredSample
 from evals.store import Run
-from reports import distributions, figures, page, run_tables, run_words, samples_view, svg
+from reports import distributions, page, run_figures, run_tables, run_words, samples_view
 from reports import format as fmt
 from reports.inputs import headline, title
 from reports.markdown import code as code_block
@@ -88,7 +87,7 @@ def html(run: Run, rows: Mapping[str, Sequence[ScoredSample]]) -> str:
         "notices": run_words.notices(results, str(manifest.get("status", "complete"))),
         "facts": facts(results),
         "summary": run_tables.summary(results),
-        "figures": run_figures(results, rows),
+        "figures": run_figures.draw(results, rows),
         "sections": [task_section(name, task, rows[name]) for name, task in results["tasks"].items()],
         "time_tables": [table for table in time_tables(results, rows) if table is not None],
         "fallback": fallback_rows(results, rows),
@@ -103,17 +102,29 @@ def task_rows(
     results: Mapping[str, Any], runs: Sequence[Mapping[str, Sequence[ScoredSample]]]
 ) -> list[samples_view.TaskRows]:
     """The rows of every task of one or more runs, for the sample browser."""
-    return [
-        samples_view.TaskRows(
-            name=name,
-            title=title(name, task),
-            metric=str(task.get("metric", "")),
-            full_score=float(headline(task)["scale"][1]),
-            extracts=any(extracts(task, rows.get(name, ())) for rows in runs),
-            runs=tuple({row.row_id: row for row in rows.get(name, ())} for rows in runs),
+    found = []
+    for name, task in results["tasks"].items():
+        worst, best = right_and_wrong(task)
+        found.append(
+            samples_view.TaskRows(
+                name=name,
+                title=title(name, task),
+                metric=str(task.get("metric", "")),
+                best=best,
+                worst=worst,
+                extracts=any(extracts(task, rows.get(name, ())) for rows in runs),
+                runs=tuple({row.row_id: row for row in rows.get(name, ())} for rows in runs),
+            )
         )
-        for name, task in results["tasks"].items()
-    ]
+    return found
+
+
+def right_and_wrong(task: Mapping[str, Any]) -> tuple[float, float]:
+    """The scores of a fully wrong and a fully right answer: the ends of the scale, one where it is open."""
+    estimate = headline(task)
+    low, high = (default if end is None else float(end) for end, default in zip(estimate["scale"], (0, 1), strict=True))
+    high = high if math.isfinite(high) else 1.0
+    return (low, high) if estimate["higher_is_better"] else (high, low)
 
 
 def byline(run: Run) -> str:
@@ -132,8 +143,9 @@ def facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     scored = sum(task.get("n_scored") or 0 for task in tasks)
     found = [("Tasks", fmt.count(len(tasks))), ("Samples", fmt.count(asked))]
     found.append(("With a score", fmt.share(scored / asked) if asked else fmt.DASH))
-    wall = efficiency.get("wall_s")
-    found.append(("Wall time", fmt.seconds(wall)))
+    walls = [(task.get("efficiency") or {}).get("wall_s") for task in tasks]
+    known = [wall for wall in walls if wall is not None]
+    found.append(("Time of inference", fmt.seconds(sum(known) if known else None)))
     device = efficiency.get("peak_device_mib")
     key, value = (
         ("Peak device memory", device) if device is not None else ("Peak host memory", efficiency.get("peak_host_mib"))
@@ -148,6 +160,8 @@ def task_section(name: str, task: Mapping[str, Any], rows: Sequence[ScoredSample
     if found := distributions.confusion(rows, extracts=extracts(task, rows)):
         tables.append(run_tables.confusion_table(name, found))
     about = [f"{fmt.plural(task.get('n') or 0, 'sample')}", f"metric {task.get('metric')}"]
+    requests = task.get("n_requests")
+    about += [fmt.plural(requests, "request")] if requests and requests != task.get("n") else []
     about += [f"subset: {task['subset']}"] if task.get("subset") else []
     return TaskSection(name, title(name, task), str(task.get("family") or ""), ", ".join(about), tuple(tables))
 
@@ -157,83 +171,9 @@ def time_tables(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSa
     return [
         run_tables.stage_table(results),
         run_tables.latency_table(results, rows),
+        run_tables.throughput_table(results),
         run_tables.resource_table(results),
     ]
-
-
-def run_figures(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSample]]) -> dict[str, Markup]:
-    """The page's figures by name; one that has nothing to show is left out."""
-    drawn = {}
-    if dots := score_dots(results):
-        drawn["scores"] = svg.responsive(
-            lambda narrow: figures.dot_whisker(dots, axis="score, %", narrow=narrow),
-            "fig-scores",
-            "Scores by task",
-            "Scores with 95 % intervals; the same numbers are in the table of scores.",
-        )
-    if bars := stage_bars(results):
-        labels = [label for _, label in run_tables.STAGES]
-        drawn["stages"] = svg.responsive(
-            lambda narrow: figures.stacked_bars(bars, labels, axis="ms per sample, mean", narrow=narrow),
-            "fig-stages",
-            "Time by stage",
-            "Mean time in each stage by task; the same numbers are in the table of stages.",
-        )
-    if lines := latency_curves(results, rows):
-        drawn["latency"] = svg.responsive(
-            lambda narrow: figures.curves(lines, x_axis="latency, ms", y_axis="answered, %", steps=True, narrow=narrow),
-            "fig-latency",
-            "Latency",
-            "Share of requests answered within a time; percentiles are in the table of latency.",
-        )
-    return drawn
-
-
-def score_dots(results: Mapping[str, Any]) -> list[figures.Dot]:
-    """The tasks on the percent scale, and the macro average below them."""
-    dots = []
-    for name, task in results["tasks"].items():
-        estimate = headline(task)
-        if not fmt.is_percent(estimate["scale"]):
-            continue
-        published = [entry.get("value") for entry in task.get("published") or []]
-        chance, reference = _shown(task.get("chance"), published[0] if published else None)
-        dots.append(figures.Dot(title(name, task), *_shown_ends(estimate), chance, reference))
-    macro = results.get("macro")
-    if macro and macro.get("value") is not None and len(dots) > 1:
-        dots.append(figures.Dot("Macro average", *_shown_ends(macro), strong=True))
-    return dots
-
-
-def _shown(first: float | None, second: float | None) -> tuple[float | None, float | None]:
-    return fmt.shown(first, fmt.PERCENT_SCALE), fmt.shown(second, fmt.PERCENT_SCALE)
-
-
-def _shown_ends(estimate: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
-    low, high = _shown(estimate.get("low"), estimate.get("high"))
-    return fmt.shown(estimate.get("value"), fmt.PERCENT_SCALE), low, high
-
-
-def stage_bars(results: Mapping[str, Any]) -> list[figures.Bar]:
-    """Mean time in each stage, for the tasks where some is known."""
-    bars = []
-    for name, task in results["tasks"].items():
-        stages = (task.get("efficiency") or {}).get("stages_ms") or {}
-        parts = tuple(stages.get(key) for key, _ in run_tables.STAGES)
-        if any(parts):
-            bars.append(figures.Bar(title(name, task), parts))
-    return bars
-
-
-def latency_curves(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSample]]) -> list[figures.Curve]:
-    """Distribution functions of latency, in percent, for the tasks with two values or more."""
-    lines = []
-    for name, task in results["tasks"].items():
-        values = distributions.latencies(rows[name])
-        if len(values) > 1:
-            x, y = distributions.distribution(values)
-            lines.append(figures.Curve(title(name, task), tuple(x), tuple(100 * share for share in y)))
-    return lines
 
 
 def fallback_rows(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSample]]) -> list[dict[str, Any]]:
@@ -241,7 +181,7 @@ def fallback_rows(results: Mapping[str, Any], rows: Mapping[str, Sequence[Scored
     found = []
     for task in task_rows(results, [rows]):
         for row in task.runs[0].values():
-            state = samples_view.state_of(row, task.metric, task.full_score, task.extracts)
+            state = samples_view.state_of(row, task)
             if state in (samples_view.ERROR, samples_view.UNPARSED, samples_view.WRONG):
                 found.append({"task": task.title, "row": row, "state": samples_view.STATE_NAMES[state]})
         if len(found) >= _FALLBACK_ROWS:
@@ -252,7 +192,7 @@ def fallback_rows(results: Mapping[str, Any], rows: Mapping[str, Sequence[Scored
 def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The parts of the run's identity and environment as JSON, each to be copied whole."""
     parts = dict(manifest.get("identity") or {})
-    parts |= {key: manifest[key] for key in ("host", "image", "facts") if manifest.get(key)}
+    parts |= {"environment": manifest["environment"]} if manifest.get("environment") else {}
     return [(key, json.dumps(value, indent=2, ensure_ascii=False)) for key, value in parts.items()]
 
 

@@ -203,7 +203,7 @@ def throughput_table(results: Mapping[str, Any]) -> Table | None:
     rows = []
     for name, task in results["tasks"].items():
         efficiency = task.get("efficiency") or {}
-        values = [efficiency.get(key) for key in ("samples_per_s", "prompt_tokens", "new_tokens")]
+        values = [efficiency.get(key) for key in ("requests_per_s", "prompt_tokens", "new_tokens")]
         cells = [number_cell(value, fmt.significant(value)) for value in values]
         rows.append(
             [text_cell(title(name, task)), *cells, number_cell(wall := efficiency.get("wall_s"), fmt.seconds(wall))]
@@ -212,7 +212,7 @@ def throughput_table(results: Mapping[str, Any]) -> Table | None:
         return None
     columns = [
         Column("Task", numeric=False),
-        Column("Samples/s", hint="over the task's wall time"),
+        Column("Requests/s", hint="over the task's wall time"),
         Column("Prompt tokens", hint="mean of a request, the picture's included"),
         Column("New tokens", hint="mean of a request"),
         Column("Wall time"),
@@ -225,46 +225,46 @@ def latency_table(results: Mapping[str, Any], rows_of: Mapping[str, Sequence[Sco
     rows = []
     for name, task in results["tasks"].items():
         values = sorted(distributions.latencies(rows_of[name]))
+        stored = (task.get("efficiency") or {}).get("latency_ms") or {}
         if not values:
             continue
         cells = [text_cell(title(name, task)), count_cell(len(values))]
-        cells.append(number_cell(mean := sum(values) / len(values), fmt.significant(mean)))
+        cells.append(number_cell(stored.get("mean"), fmt.significant(stored.get("mean"))))
         for percent in distributions.PERCENTILES:
-            found = distributions.percentile(values, percent)
-            # the 99th percentile of a handful of values is only their largest
-            known = found.high is not None
-            cells.append(
-                number_cell(found.value if known else None, fmt.significant(found.value) if known else fmt.DASH)
-            )
-            cells.append(Cell(f"{_end(found.low)} to {_end(found.high)}" if known else fmt.DASH, sort=found.low))
+            cells += _percentile_cells(stored.get(f"p{percent}"), distributions.percentile(values, percent))
         rows.append(cells)
     if not rows:
         return None
-    columns = [Column("Task", numeric=False), Column("n"), Column("Mean, ms")]
+    columns = [Column("Task", numeric=False), Column("n"), Column("Mean")]
     for percent in distributions.PERCENTILES:
-        columns += [Column(f"p{percent:.0f}, ms"), Column("95 % interval", hint="between order statistics")]
+        columns += [
+            Column(f"p{percent}"),
+            Column("95 % interval", hint="between order statistics, for any distribution"),
+        ]
     note = (
-        "Time from handing a request's batch to the model to its answer. "
-        "A percentile whose interval is open above, for want of samples, is left out."
+        "Time from handing a request's batch to the model to its answer. A percentile, or an end of its interval, for "
+        "which there are too few requests is a dash."
     )
-    return table("latency", "Latency of a request", columns, rows, note=note)
+    return table("latency", "Latency of a request, ms", columns, rows, note=note)
 
 
-def _end(value: float | None) -> str:
-    return fmt.significant(value)
+def _percentile_cells(value: float | None, found: distributions.Percentile) -> tuple[Cell, Cell]:
+    if value is None:
+        return Cell(fmt.DASH, tone="muted"), Cell(fmt.DASH, tone="muted")
+    low, high = fmt.significant(found.low), fmt.significant(found.high)
+    return number_cell(value, fmt.significant(value)), Cell(f"{low} to {high}", sort=found.low)
 
 
 def resource_table(results: Mapping[str, Any]) -> Table | None:
-    """Load time, wall time, peak memory and energy of the whole run; what was not measured is not listed."""
+    """Load time, peak memory and energy of the whole run; what was not measured is not listed."""
     efficiency = results.get("efficiency") or {}
     known = {
         "load_s": ("Loading the model", fmt.seconds),
-        "wall_s": ("Wall time", fmt.seconds),
         "peak_host_mib": ("Peak host memory", fmt.mib),
-        "peak_device_mib": ("Peak device memory", fmt.mib),
         "weights_mib": ("Weights on the device", fmt.mib),
+        "peak_allocated_mib": ("Peak device memory, allocated", fmt.mib),
+        "peak_reserved_mib": ("Peak device memory, reserved", fmt.mib),
         "energy_j": ("Energy, J", fmt.significant),
-        "samples_per_s": ("Samples per second", fmt.significant),
     }
     rows = [
         [text_cell(label), number_cell(efficiency[key], show(efficiency[key]))]

@@ -12,6 +12,7 @@ _UNFINISHED = {
     "interrupted": "This run was interrupted",
     "failed": "This run stopped with an error",
     "started": "This run is not finished",
+    "incomplete": "More requests failed in this run than were allowed",
 }
 
 

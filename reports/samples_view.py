@@ -42,7 +42,7 @@ class TaskRows:
     Attributes:
         name, title: of the task.
         metric: name of the per-sample score that decides right and wrong.
-        full_score: the score of a fully right answer.
+        best, worst: the score of a fully right and of a fully wrong answer.
         extracts: whether answers are parsed, so that an answer without an extracted value is a parse failure.
         runs: the rows of each run, by row id; the first run's order is the page's order.
     """
@@ -50,7 +50,8 @@ class TaskRows:
     name: str
     title: str
     metric: str
-    full_score: float
+    best: float
+    worst: float
     extracts: bool
     runs: tuple[Mapping[str, ScoredSample], ...]
 
@@ -85,18 +86,17 @@ def main_score(sample: ScoredSample, metric: str) -> float | None:
     return next(iter(sample.scores.values()))
 
 
-def state_of(sample: ScoredSample, metric: str, full_score: float, extracts: bool) -> int:
+def state_of(sample: ScoredSample, task: TaskRows) -> int:
     """How an answer fared, an index into :data:`STATE_NAMES`; right means the full score."""
     if sample.failure is not None:
         return ERROR
-    if extracts and sample.extracted is None:
+    if task.extracts and sample.extracted is None:
         return UNPARSED
-    score = main_score(sample, metric)
+    score = main_score(sample, task.metric)
     if score is None:
         return UNSCORED
-    if score >= full_score - 1e-9:
-        return RIGHT
-    return PARTLY if score > 0 else WRONG
+    right = (score - task.worst) / (task.best - task.worst)  # some error rates exceed one: less than nothing is wrong
+    return RIGHT if right >= 1 - 1e-9 else PARTLY if right > 0 else WRONG
 
 
 def _rounded(value: float | None) -> float | None:
@@ -116,7 +116,7 @@ def _answer(sample: ScoredSample, task: TaskRows, strings: _Interner) -> list[An
         strings.add(sample.rule) if sample.rule else -1,
         _rounded(main_score(sample, task.metric)),
         {clean(name): _rounded(value) for name, value in sample.scores.items() if name != task.metric} or 0,
-        state_of(sample, task.metric, task.full_score, task.extracts),
+        state_of(sample, task),
         times,
         [sample.prompt_tokens, sample.new_tokens],
         [clip(failure.type), clip(failure.message), clip(failure.traceback)] if failure else 0,
@@ -170,7 +170,7 @@ def _candidates(tasks: Sequence[TaskRows]) -> list[_Candidate]:
                 if sample is None:
                     states.add(-1)
                     continue
-                states.add(state_of(sample, task.metric, task.full_score, task.extracts))
+                states.add(state_of(sample, task))
                 size += _ANSWER_OVERHEAD_BYTES + _size(sample.prediction) + sum(map(_size, sample.references))
                 size += _size(sample.extracted) if sample.extracted != sample.prediction else 0
                 size += _size(sample.failure.traceback) if sample.failure else 0
@@ -269,7 +269,7 @@ def _smaller(jpegs: Sequence[tuple[int, bytes]], budget: int, edge_px: int) -> l
     for number, data in jpegs:
         image = Image.open(io.BytesIO(data))
         image.draft("RGB", (edge_px, edge_px))
-        image.thumbnail((edge_px, edge_px))
+        image.thumbnail((edge_px, edge_px), Image.Resampling.BILINEAR)
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "JPEG", quality=SMALL_QUALITY)
         budget -= _base64_size(buffer.tell())

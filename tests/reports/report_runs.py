@@ -136,7 +136,7 @@ def task_result(rows: Sequence[ScoredSample], **changes: Any) -> dict[str, Any]:
         "efficiency": {
             "stages_ms": {"image_ms": 1.2, "vision_ms": 11.4, "prefill_ms": 12.5, "decode_ms": 35.0},
             "latency_ms": {"mean": 101.0, "p50": 99.0, "p90": 140.0, "p99": 149.0},
-            **{"samples_per_s": 16.6, "prompt_tokens": 92.0, "new_tokens": 3.5, "wall_s": 0.06 * len(rows)},
+            **{"requests_per_s": 16.6, "prompt_tokens": 92.0, "new_tokens": 3.5, "wall_s": 0.06 * len(rows)},
         },
     }
     return result | changes
@@ -161,8 +161,8 @@ def write_run(
             "dtype": "bfloat16",
         },
         "tasks": {name: {"spec": hashlib.sha256(name.encode()).hexdigest(), "scorer": "1"} for name in tasks},
-        "environment": {"python": "3.11.2", "torch": "2.13.0", "cpu": "2 cores", "device": "cpu"},
     }
+    hardware = {"cpu": "a processor", "cores": 2, "memory_gib": 8, "device": "cpu"}
     described = {
         "model": model,
         "adapter": "omnilmm",
@@ -178,8 +178,9 @@ def write_run(
             "status": status,
             "created": "2026-05-23T14:12:08+00:00",
         },
-        "command": ["run_eval.py", "run", "--suite", "demo", "--model", "omnilmm", "--checkpoint", "checkpoints/final"],
+        "command": "run_eval.py run demo --model omnilmm --checkpoint final",
         "identity": identity,
+        "environment": {"hardware": hardware, "hardware_key": "0123456789abcdef", "python": "3.11.2"},
     }
     results = {name: task_result(rows, **(changes or {}).get(name, {})) for name, rows in tasks.items()}
     values = [task["statistics"][task["headline"]]["value"] for task in results.values()]
@@ -200,7 +201,7 @@ def write_run(
                 "tasks": results,
             },
             "macro": ends or None,
-            "efficiency": {"load_s": 1.31, "wall_s": 41.2, "peak_host_mib": 913.5, "peak_device_mib": None},
+            "efficiency": {"load_s": 1.31, "peak_host_mib": 913.5, "peak_allocated_mib": None},
         }
     )
     for sha256, data in (pictures or {}).items():

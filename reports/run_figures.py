@@ -1,0 +1,88 @@
+"""The figures of a run: scores, stages, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from evals.records import ScoredSample
+from reports import distributions, figures, run_tables, svg
+from reports import format as fmt
+from reports.inputs import headline, title
+
+
+def draw(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSample]]) -> dict[str, Markup]:
+    """The page's figures by name; one that has nothing to show is left out."""
+    drawn = {}
+    if dots := score_dots(results):
+        drawn["scores"] = svg.responsive(
+            lambda narrow: figures.dot_whisker(dots, axis="score, %", narrow=narrow),
+            "fig-scores",
+            "Scores by task",
+            "Scores with 95 % intervals; the same numbers are in the table of scores.",
+        )
+    if bars := stage_bars(results):
+        labels = [label for _, label in run_tables.STAGES]
+        drawn["stages"] = svg.responsive(
+            lambda narrow: figures.stacked_bars(bars, labels, axis="ms per sample, mean", narrow=narrow),
+            "fig-stages",
+            "Time by stage",
+            "Mean time in each stage by task; the same numbers are in the table of stages.",
+        )
+    if lines := latency_curves(results, rows):
+        drawn["latency"] = svg.responsive(
+            lambda narrow: figures.curves(lines, x_axis="latency, ms", y_axis="answered, %", steps=True, narrow=narrow),
+            "fig-latency",
+            "Latency",
+            "Share of requests answered within a time; percentiles are in the table of latency.",
+        )
+    return drawn
+
+
+def score_dots(results: Mapping[str, Any]) -> list[figures.Dot]:
+    """The tasks on the percent scale, and the macro average below them."""
+    dots = []
+    for name, task in results["tasks"].items():
+        estimate = headline(task)
+        if not fmt.is_percent(estimate["scale"]):
+            continue
+        published = [entry.get("value") for entry in task.get("published") or []]
+        chance, reference = _shown(task.get("chance"), published[0] if published else None)
+        dots.append(figures.Dot(title(name, task), *_shown_ends(estimate), chance, reference))
+    macro = results.get("macro")
+    if macro and macro.get("value") is not None and len(dots) > 1:
+        dots.append(figures.Dot("Macro average", *_shown_ends(macro), strong=True))
+    return dots
+
+
+def _shown(first: float | None, second: float | None) -> tuple[float | None, float | None]:
+    return fmt.shown(first, fmt.PERCENT_SCALE), fmt.shown(second, fmt.PERCENT_SCALE)
+
+
+def _shown_ends(estimate: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
+    low, high = _shown(estimate.get("low"), estimate.get("high"))
+    return fmt.shown(estimate.get("value"), fmt.PERCENT_SCALE), low, high
+
+
+def stage_bars(results: Mapping[str, Any]) -> list[figures.Bar]:
+    """Mean time in each stage, for the tasks where some is known."""
+    bars = []
+    for name, task in results["tasks"].items():
+        stages = (task.get("efficiency") or {}).get("stages_ms") or {}
+        parts = tuple(stages.get(key) for key, _ in run_tables.STAGES)
+        if any(parts):
+            bars.append(figures.Bar(title(name, task), parts))
+    return bars
+
+
+def latency_curves(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSample]]) -> list[figures.Curve]:
+    """Distribution functions of latency, in percent, for the tasks with two values or more."""
+    lines = []
+    for name, task in results["tasks"].items():
+        values = distributions.latencies(rows[name])
+        if len(values) > 1:
+            x, y = distributions.distribution(values)
+            lines.append(figures.Curve(title(name, task), tuple(x), tuple(100 * share for share in y)))
+    return lines
