@@ -5,14 +5,20 @@ from __future__ import annotations
 import difflib
 import importlib
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.errors import SpecError
-from evals.metrics.base import Metric
+
+if TYPE_CHECKING:
+    from evals.metrics.base import Metric
 
 ENTRY_POINT_GROUP = "omnilmm_eval.metrics"
 
 METRICS: dict[str, str] = {
+    "rouge_l": "evals.metrics.rouge:RougeL",
+    "cider_d": "evals.metrics.cider:CiderD",
+    "cider": "evals.metrics.cider:Cider",
+    "bleu": "evals.metrics.bleu:Bleu",
     "circular": "evals.metrics.choice:Circular",
     "cmmmu": "evals.metrics.mmmu:Cmmmu",
     "choice_likelihood": "evals.metrics.likelihood:ChoiceLikelihood",
