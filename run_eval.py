@@ -116,16 +116,75 @@ def compare(options: argparse.Namespace) -> int:
     """Compare runs."""
     from evals.compare import Options, compare_runs
     from evals.console import show_comparison
+    from evals.selection import parts_of
     from evals.store import open_run
 
     runs = [open_run(path) for path in options.runs]
-    found = compare_runs(runs, Options(allow=[part for text in options.allow for part in text.split(",")]))
+    found = compare_runs(runs, Options(allow=parts_of(options.allow)))
     show_comparison(found, as_json=options.json)
     if options.out:
         from reports.compare_report import build_comparison
 
         print(f"report: {build_comparison(runs, found, options.out).html}", file=sys.stderr)
     return 0
+
+
+def leaderboard(options: argparse.Namespace) -> int:
+    """Rank runs."""
+    from evals.console import show_board
+    from evals.leaderboard import build_board, update_folder, write_board
+    from evals.selection import parts_of
+    from evals.spec import find_suite
+    from evals.store import open_run
+
+    runs = [open_run(path) for path in options.runs]
+    weights = {entry.task: entry.weight for entry in find_suite(options.suite).tasks} if options.suite else None
+    about = {"title": options.title, "weights": weights, "allow": parts_of(options.allow)}
+    board = update_folder(options.update, runs, **about) if options.update else build_board(runs, **about)
+    show_board(board, as_json=options.json)
+    if options.out:
+        write_board(board, options.out)
+    return 0
+
+
+def baseline(options: argparse.Namespace) -> int:
+    """Make or update a baseline."""
+    from evals.errors import SpecError
+    from evals.gate import Margins, create_baseline, update_baseline
+    from evals.selection import margins_of
+    from evals.store import open_run
+
+    runs = [open_run(path) for path in options.runs]
+    margins = margins_of(options.margin)
+    if options.action == "update":
+        _, changes = update_baseline(options.out, runs, margins=margins, single_reason=options.single)
+        print("\n".join(changes) or "nothing changed")
+        return 0
+    if not options.name:
+        raise SpecError("baseline create needs --name: what reports call this baseline.")
+    made = create_baseline(runs, options.out, options.name, margins=margins or Margins(), single_reason=options.single)
+    print(f"{options.out}: baseline {made.name!r} of {len(made.run.results['tasks'])} tasks")
+    return 0
+
+
+def gate(options: argparse.Namespace) -> int:
+    """Judge a candidate run."""
+    from evals.console import show_verdict
+    from evals.errors import ComparisonError
+    from evals.gate import judge, open_baseline, write_not_comparable, write_verdict
+    from evals.selection import parts_of
+    from evals.store import open_run
+
+    out = options.out or options.candidate
+    try:
+        judged = open_baseline(options.baseline), open_run(options.candidate)
+        verdict = judge(*judged, allow=parts_of(options.allow), strict=options.strict)
+    except ComparisonError as error:
+        write_not_comparable(error, out)
+        raise
+    write_verdict(verdict, out)
+    show_verdict(verdict, as_json=options.json)
+    return verdict.exit_code
 
 
 def _command_line() -> str:
@@ -149,6 +208,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": report,
     "import": import_,
     "doctor": doctor,
+    "leaderboard": leaderboard,
+    "baseline": baseline,
+    "gate": gate,
     "compare": compare,
 }
 

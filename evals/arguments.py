@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_import(commands)
     _add_compare(commands)
+    _add_decisions(commands)
 
     doctor = _command(commands, "doctor", "check this installation and machine", as_json=True)
     doctor.add_argument("--scorers", action="store_true", help="check all metrics and extractors on shipped cases")
@@ -90,6 +91,31 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     model.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     model.add_argument("--batch-size", type=int, help="requests a batch")
     model.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="any other option")
+
+
+def _add_decisions(commands: Subcommands) -> None:
+    board = _command(commands, "leaderboard", "rank runs as far as their differences can be told", as_json=True)
+    board.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="run directories, imported ones included")
+    board.add_argument("--suite", help="suite whose tasks and weights make the macro average (default: all tasks)")
+    board.add_argument("--title", default="Leaderboard", help="heading")
+    board.add_argument("--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so")
+    board.add_argument("--out", type=Path, help="folder for leaderboard.html, .md, .csv and .json")
+    board.add_argument("--update", type=Path, metavar="DIR", help="keep the leaderboard in this folder; runs are added")
+
+    baseline = _command(commands, "baseline", "make or update the baseline that a gate compares with")
+    baseline.add_argument("action", choices=("create", "update"))
+    baseline.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="runs of one model, two at least")
+    baseline.add_argument("--name", help="the baseline's name (create)")
+    baseline.add_argument("--out", type=Path, required=True, help="the baseline's folder")
+    baseline.add_argument("--single", metavar="REASON", help="why one run must do")
+    baseline.add_argument("--margin", action="append", default=[], metavar="NAME=VALUE", help="0.01 is one point")
+
+    gate = _command(commands, "gate", "pass, fail or inconclusive: a candidate run against a baseline", as_json=True)
+    gate.add_argument("--baseline", type=Path, required=True, help="folder that `baseline create` made")
+    gate.add_argument("--candidate", type=Path, required=True, metavar="RUN", help="run directory")
+    gate.add_argument("--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so")
+    gate.add_argument("--strict", action="store_true", help="each task must pass on its own")
+    gate.add_argument("--out", type=Path, help="folder for verdict.json, junit.xml and report.md (default: the run's)")
 
 
 def _add_import(commands: Subcommands) -> None:

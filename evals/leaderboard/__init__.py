@@ -2,7 +2,7 @@
 
 from evals.leaderboard.board import build_board
 from evals.leaderboard.folder import read_folder, update_folder
-from evals.leaderboard.outputs import board_csv, board_json, board_markdown
+from evals.leaderboard.outputs import board_csv, board_json, board_markdown, write_board
 from evals.leaderboard.records import Board, Cell, Column, Entry, Group
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "build_board",
     "read_folder",
     "update_folder",
+    "write_board",
 ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 from evals.compare.records import as_json
+from evals.files import write_bytes, write_json
 from evals.leaderboard.records import Board, Cell, Column, Entry, Group
 
 EFFICIENCY = ("requests_per_s", "latency_p50_ms", "peak_allocated_mib", "peak_host_mib", "energy_j")
@@ -17,6 +19,13 @@ def board_json(board: Board) -> dict[str, Any]:
     """The board as plain JSON, with the formats of its parts in :mod:`evals.leaderboard.records`."""
     document: dict[str, Any] = {"schema_version": 1, "kind": "leaderboard"} | as_json(board)
     return document
+
+
+def write_board(board: Board, folder: Path) -> None:
+    """Write ``leaderboard.md``, ``.csv`` and ``.json`` to a folder."""
+    write_bytes(folder / "leaderboard.md", board_markdown(board).encode())
+    write_bytes(folder / "leaderboard.csv", board_csv(board).encode())
+    write_json(folder / "leaderboard.json", board_json(board))
 
 
 def board_csv(board: Board) -> str:
