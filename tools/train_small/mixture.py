@@ -20,6 +20,8 @@ EASY_VQA_SHARE = 0.4  # of the pictures that are not words
 CHINESE_SHARE = 0.2
 QUESTIONS_PER_EASY_IMAGE = 5
 CAPTION_SHARE = 0.5
+OPEN_SHARE = 0.7  # of four-option questions are asked without options, too: the answer first, its letter later
+OPEN_INSTRUCTION: dict[language.Language, str] = {"en": language.ONE_WORD_INSTRUCTION, "zh": "请回答。"}
 LENGTH_CURRICULUM = 0.3  # words grow from one character to six over this part of the training
 LENGTH_WEIGHTS = {1: 1, 2: 1, 3: 3, 4: 4, 5: 5, 6: 6}
 _MAX_SHIFT_PX = 6
@@ -58,7 +60,7 @@ def word_example(rng: Random, progress: float) -> Example:
 
 
 def scene_example(rng: Random) -> Example:
-    """Draw a scene with two four-option questions, two presence questions and, half the time, a caption."""
+    """Draw a scene with two four-option questions, open ones, two presence questions and, half the time, a caption."""
     if rng.random() < 0.3:
         scene, presence = shapes_presence.make_scene(rng)
         category = rng.choice(shapes_mc.CATEGORIES)
@@ -79,10 +81,18 @@ def scene_example(rng: Random) -> Example:
                 rng, scene, rng.choice(candidates), choice_category, _language(rng), position
             )
             asked.append(_asked(language.CHOICE_TEMPLATE, fields))
+            if rng.random() < OPEN_SHARE:
+                asked.append(_without_options(fields))
     if rng.random() < CAPTION_SHARE:
         fields = shapes_caption.caption_fields(scene, rng, _language(rng))
         asked.append(_asked(language.CAPTION_TEMPLATE, fields))
     return Example(np.asarray(scenes.draw_scene(scene)), asked, patches.scene_labels(scene))
+
+
+def _without_options(fields: dict[str, Any]) -> tuple[str, str]:
+    instruction = OPEN_INSTRUCTION[fields["language"]]
+    prompt = language.QUESTION_TEMPLATE.format(question=fields["question"], instruction=instruction)
+    return prompt, str(fields["answer_text"])
 
 
 def _presence_questions(rng: Random, scene: scenes.Scene) -> list[tuple[str, tuple[str, str], str]]:
