@@ -65,7 +65,8 @@ class MemoryRun:
         return list(self.results["tasks"])
 
     def columns(self, task: str, names: Sequence[str]) -> dict[str, Any]:
-        return {name: self._columns[task][name] for name in names}
+        held = self._columns[task]
+        return {name: held.get(name, [None] * len(held["row_id"])) for name in names}
 
 
 def _columns(name: str, task: MemoryTask) -> dict[str, Any]:

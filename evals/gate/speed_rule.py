@@ -1,0 +1,136 @@
+"""The speed rule: fresh processes are the replicates, requests are not.
+
+Two hundred requests of one process share its clocks, its memory layout and its neighbours. Pooling requests therefore
+calls identical code different in a third of the cases at 1 % noise between runs (simulated); comparing runs does not.
+Runs of both sides are interleaved (A B B A ...), paired with their neighbour, and the log ratios of a pair decide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.errors import ComparisonError
+from evals.gate.rule import FAIL, INCONCLUSIVE, PASS
+from evals.statistics.distributions import t_quantile
+
+FEWEST_PAIRS, PAIRS, MOST_PAIRS = 3, 5, 9
+FEWEST_STORED = 10  # runs of a stored baseline, when none can be made beside the candidate
+NOISY = 0.03  # coefficient of variation of the runs of one side above which the machine was not quiet
+ALPHA = 0.05
+MARGINS = {"ttft_ms": 0.05, "tpot_ms": 0.03, "latency_ms": 0.05, "requests_per_s": 0.05, "energy_j": 0.05}
+HIGHER_IS_BETTER = frozenset({"requests_per_s"})
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedFinding:
+    """One quantity of candidate against baseline.
+
+    Attributes:
+        ratio: candidate / baseline, oriented so that above 1 is worse (a throughput's is baseline / candidate).
+        low, high: one-sided 95 % bounds of the ratio; for a stored baseline ``high`` is its runs' prediction bound.
+        margin: accepted rise, 0.05 for 5 %.
+        n_pairs: pairs, or stored runs. reason: what decided.
+    """
+
+    quantity: str
+    outcome: str
+    ratio: float
+    low: float | None
+    high: float | None
+    margin: float
+    n_pairs: int
+    reason: str
+
+
+def schedule(pairs: int) -> str:
+    """Order of the runs of both sides, each pair turned against the one before so that drift cancels: ``ABBAAB...``."""
+    return "".join("AB" if pair % 2 == 0 else "BA" for pair in range(pairs))
+
+
+def judge_pairs(
+    quantity: str, baseline: Sequence[float], candidate: Sequence[float], margin: float | None = None
+) -> SpeedFinding:
+    """Judge paired fresh-process runs.
+
+    Args:
+        quantity: key of :data:`MARGINS`, or any other with ``margin``.
+        baseline, candidate: one positive value a run (its median over requests), pair by pair.
+        margin: accepted rise; default by quantity.
+
+    Returns:
+        PASS where the ratio is below 1 + margin with 95 % confidence; FAIL where it is above 1 with 95 % confidence
+        and by more than half the margin; INCONCLUSIVE otherwise, or with too few or too noisy runs.
+
+    Raises:
+        ComparisonError: different numbers of runs, or a value that is not positive.
+    """
+    margin = MARGINS[quantity] if margin is None else margin
+    if len(baseline) != len(candidate) or not all(value > 0 for value in (*baseline, *candidate)):
+        raise ComparisonError(
+            f"{quantity}: {len(baseline)} baseline and {len(candidate)} candidate runs cannot be paired. Give as many "
+            "runs of each side, all with a positive value."
+        )
+    logs = np.log(np.asarray(candidate, dtype=float)) - np.log(np.asarray(baseline, dtype=float))
+    logs = -logs if quantity in HIGHER_IS_BETTER else logs
+    pairs = len(logs)
+    if pairs < FEWEST_PAIRS:
+        ratio = math.exp(float(logs.mean())) if pairs else 1.0
+        reason = f"{pairs} pairs of runs, at least {FEWEST_PAIRS} are needed"
+        return SpeedFinding(quantity, INCONCLUSIVE, ratio, None, None, margin, pairs, reason)
+    mean, error = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(pairs)
+    half = t_quantile(1 - ALPHA, pairs - 1) * error
+    limit = math.log1p(margin)
+    noise = max(_variation(baseline), _variation(candidate))
+    if noise > NOISY:
+        outcome, reason = INCONCLUSIVE, f"runs of one side vary by {noise * 100:.1f} %: the machine was not quiet"
+    elif mean + half < limit:
+        outcome, reason = PASS, f"slower by less than {margin * 100:.0f} % (95 % sure)"
+    elif mean - half > 0 and mean > limit / 2:
+        outcome, reason = FAIL, f"slower by {math.expm1(mean) * 100:.1f} %, margin {margin * 100:.0f} %"
+    else:
+        outcome, reason = INCONCLUSIVE, f"{pairs} pairs cannot tell; add two, up to {MOST_PAIRS}"
+    ends = math.exp(mean - half), math.exp(mean + half)
+    return SpeedFinding(quantity, outcome, math.exp(mean), *ends, margin, pairs, reason)
+
+
+def judge_stored(
+    quantity: str, stored: Sequence[float], candidate: Sequence[float], margin: float | None = None
+) -> SpeedFinding:
+    """Judge against a stored baseline of the same hardware: weaker, because the days may differ.
+
+    The candidate's median run must lie below the prediction bound of the stored runs, median + t s sqrt(1 + 1/R) with s
+    from their median absolute deviation, or within the margin; and is called slower only beyond both.
+
+    Args:
+        stored: at least ten values, one a run.
+        candidate: one value a run of the candidate.
+    """
+    margin = MARGINS[quantity] if margin is None else margin
+    sign = -1.0 if quantity in HIGHER_IS_BETTER else 1.0
+    logs, ours = sign * np.log(np.asarray(stored, dtype=float)), sign * np.log(np.asarray(candidate, dtype=float))
+    runs = len(logs)
+    if runs < FEWEST_STORED or not len(ours):
+        reason = f"{runs} stored runs, at least {FEWEST_STORED} are needed"
+        return SpeedFinding(quantity, INCONCLUSIVE, 1.0, None, None, margin, runs, reason)
+    centre = float(np.median(logs))
+    spread = 1.4826 * float(np.median(np.abs(logs - centre)))  # the factor makes the MAD a normal standard deviation
+    bound = t_quantile(1 - ALPHA, runs - 1) * spread * math.sqrt(1 + 1 / runs)
+    moved = float(np.median(ours)) - centre
+    beyond, limit = moved > bound, math.log1p(margin)
+    if moved <= limit and not (beyond and moved > limit / 2):
+        outcome, reason = PASS, f"within {margin * 100:.0f} % of the stored runs"
+    elif beyond:
+        outcome, reason = FAIL, f"slower by {math.expm1(moved) * 100:.1f} %, beyond what stored runs vary"
+    else:
+        outcome, reason = INCONCLUSIVE, "slower than the margin, but stored runs vary as much"
+    return SpeedFinding(quantity, outcome, math.exp(moved), None, math.exp(bound), margin, runs, reason)
+
+
+def _variation(values: Sequence[float]) -> float:
+    """Coefficient of variation of one side's runs."""
+    array = np.asarray(values, dtype=float)
+    return float(array.std(ddof=1) / array.mean())
