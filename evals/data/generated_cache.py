@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from evals.spec.data_records import DataSpec
 
-RECIPE = 1  # raised whenever any generator's rows change
+RECIPE = 2  # raised whenever any generator's rows change
 
 
 def generated_table(spec: DataSpec, cache: Path) -> pa.Table:

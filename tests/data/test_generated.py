@@ -37,7 +37,7 @@ def digests(rows: list[GeneratedRow]) -> tuple[str, str]:
     [
         ("shapes_mc", "b618787d8a488f9b", "5e91fb012811dd51"),
         ("shapes_presence", "e2003e00a617180b", "f799a9b539dcc22a"),
-        ("shapes_caption", "915b4a35b6bbac21", "64477d67501681b7"),
+        ("shapes_caption", "8ec8f7eb7349368f", "64477d67501681b7"),
         ("words_ocr", "959341786f47646e", "870147660934732f"),
     ],
 )

@@ -38,6 +38,7 @@ def caption_fields(scene: Scene, rng: Random, language: Language) -> dict[str, J
         "question": CAPTION_QUESTION[language],
         "answer": canonical,
         "references": list(references),
+        "instruction": "",
         "category": f"{len(scene.shapes)} shapes" if len(scene.shapes) > 1 else "1 shape",
         "language": language,
     }
