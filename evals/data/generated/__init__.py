@@ -5,8 +5,8 @@
         row.row_id, row.image_bytes, row.fields["question"]
 
 Every picture is 64 × 64 px, RGB, PNG. Fields of every row: ``question``, ``answer``, ``category``, ``language``
-(``en``; in every fifth row ``zh``, except in easyvqa), and ``instruction`` (empty for captions). Further fields, and the
-prompt that the small model was trained with (the constants are in ``evals.data.generated.language``):
+(``en``; in every fifth row ``zh``, except in easyvqa), and ``instruction`` (empty for captions). Further fields, and
+the prompt that the small model was trained with (the constants are in ``evals.data.generated.language``):
 
 * ``shapes_mc``: ``choices`` (list), ``A``, ``B``, ``C``, ``D``, ``answer_text``; ``answer`` is the letter.
   Prompt ``{question}\\nA. {A}\\nB. {B}\\nC. {C}\\nD. {D}\\n{instruction}``.
