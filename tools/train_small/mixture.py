@@ -19,8 +19,11 @@ from tools.train_small import patches
 EASY_VQA_SHARE = 0.4  # of the pictures that are not words
 CHINESE_SHARE = 0.2
 QUESTIONS_PER_EASY_IMAGE = 5
-CAPTION_SHARE = 0.5
 OPEN_SHARE = 0.7  # of four-option questions are asked without options, too: the answer first, its letter later
+LATE_OPEN_SHARE = 0.3
+CAPTION_SHARE = 0.5
+LATE_CAPTION_SHARE = 0.2
+LATE = 0.55  # from this part of the training on, four-option questions, which are learnt last, come more often
 OPEN_INSTRUCTION: dict[language.Language, str] = {"en": language.ONE_WORD_INSTRUCTION, "zh": "请回答。"}
 LENGTH_CURRICULUM = 0.3  # words grow from one character to six over this part of the training
 LENGTH_WEIGHTS = {1: 1, 2: 1, 3: 3, 4: 4, 5: 5, 6: 6}
@@ -59,8 +62,9 @@ def word_example(rng: Random, progress: float) -> Example:
     return Example(pixels, [_asked(language.QUESTION_TEMPLATE, fields)], patches.word_labels(text, style, origin))
 
 
-def scene_example(rng: Random) -> Example:
-    """Draw a scene with two four-option questions, open ones, two presence questions and, half the time, a caption."""
+def scene_example(rng: Random, progress: float) -> Example:
+    """Draw a scene with four-option questions, open ones, presence questions and, at times, a caption."""
+    is_late = progress >= LATE
     if rng.random() < 0.3:
         scene, presence = shapes_presence.make_scene(rng)
         category = rng.choice(shapes_mc.CATEGORIES)
@@ -71,9 +75,10 @@ def scene_example(rng: Random) -> Example:
         presence = _presence_questions(rng, scene)
     asked = [
         _asked(language.QUESTION_TEMPLATE, shapes_presence.question_fields(*question, _language(rng)))
-        for question in rng.sample(presence, 2)
+        for question in rng.sample(presence, 1 if is_late else 2)
     ]
-    for choice_category, choice_target in ((category, target), (rng.choice(shapes_mc.CATEGORIES), None)):
+    more = [(rng.choice(shapes_mc.CATEGORIES), None) for _ in range(2 if is_late else 1)]
+    for choice_category, choice_target in [(category, target), *more]:
         candidates = [choice_target] if choice_target else shapes_mc.targets(scene, choice_category)
         if candidates:
             position = rng.randrange(len(language.LETTERS))
@@ -81,9 +86,9 @@ def scene_example(rng: Random) -> Example:
                 rng, scene, rng.choice(candidates), choice_category, _language(rng), position
             )
             asked.append(_asked(language.CHOICE_TEMPLATE, fields))
-            if rng.random() < OPEN_SHARE:
+            if rng.random() < (LATE_OPEN_SHARE if is_late else OPEN_SHARE):
                 asked.append(_without_options(fields))
-    if rng.random() < CAPTION_SHARE:
+    if rng.random() < (LATE_CAPTION_SHARE if is_late else CAPTION_SHARE):
         fields = shapes_caption.caption_fields(scene, rng, _language(rng))
         asked.append(_asked(language.CAPTION_TEMPLATE, fields))
     return Example(np.asarray(scenes.draw_scene(scene)), asked, patches.scene_labels(scene))

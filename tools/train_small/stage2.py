@@ -135,7 +135,7 @@ def _loss(learner: Learner, packer: Packer, rng: Random, progress: float) -> lis
     """Draw a batch and return its weighted losses: words, scenes, easy-VQA, patches."""
     groups = [
         [mixture.word_example(rng, progress) for _ in range(WORDS_PER_PROCESS)],
-        [mixture.scene_example(rng) for _ in range(SCENES_PER_PROCESS)],
+        [mixture.scene_example(rng, progress) for _ in range(SCENES_PER_PROCESS)],
         [mixture.easy_example(rng) for _ in range(EASY_PER_PROCESS)],
     ]
     examples = [example for group in groups for example in group]
