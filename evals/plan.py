@@ -74,7 +74,7 @@ def make_plan(spec: TaskSpec, dataset: Dataset) -> TaskPlan:
             spool.add(question)
         n_requests += len(asked)
         group = n_groups  # without a picture there is nothing to keep together: a group of its own
-        if sample.images and spec.image == "keep":
+        if sample.images and spec.image != "none":
             group = group_of_image.setdefault(sample.images[0].sha256, n_groups)
             n_pictured += len(asked)
         n_groups += group == n_groups
