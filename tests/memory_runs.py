@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from evals.metrics.base import Statistic, mean_statistic
+from evals.records import ScoredSample
+from evals.samples_table import write_samples
 from evals.statistics import interval
+from model_adapters.contract import Timing
 
 
 @dataclass
@@ -141,6 +145,36 @@ def _identity(name: str, task: MemoryTask, columns: Mapping[str, Any]) -> dict[s
         "scorer": {"metrics": [{"name": "exact_match", "version": "1", "options": {}}], "extractor": "none"},
     }
     return copy.deepcopy(identity) | dict(task.identity)
+
+
+def stored(run: MemoryRun, folder: Path) -> Path:
+    """Write a run the way the harness stores it: manifest.json, results.json and samples/<task>.parquet."""
+    folder.mkdir(parents=True)
+    for name, document in (("manifest", run.manifest), ("results", run.results)):
+        (folder / f"{name}.json").write_text(json.dumps(document))
+    for task, result in run.results["tasks"].items():
+        held, headline = run._columns[task], result["headline"]
+        grouping = [name for name in held if name.startswith("category:")]
+        rows = [
+            ScoredSample(
+                **{
+                    name: held[name][i]
+                    for name in ("row_id", "group", "content_hash", "cluster", "prediction", "extracted")
+                },
+                prompt="Which?",
+                image_hashes=(),
+                references=("right",),
+                rule="given",
+                scores={},
+                units={} if held[f"unit:{headline}"][i] is None else {headline: tuple(held[f"unit:{headline}"][i])},
+                categories={name.removeprefix("category:"): held[name][i] for name in grouping},
+                timing=Timing(batch_ms=held["timing:batch_ms"][i]),
+                new_tokens=held["new_tokens"][i],
+            )
+            for i in range(len(held["row_id"]))
+        ]
+        write_samples(folder / "samples" / f"{task}.parquet", rows)
+    return folder
 
 
 def right(n: int, share: float, seed: int = 0) -> list[float]:

@@ -106,10 +106,13 @@ def load_evidence(run: RunLike, task: str) -> Evidence:
         raise StoreError(f"{run.path} has no task {task!r}; it has {known}. Run the task, or leave it out.")
     headline = result["headline"]
     unit, grouping = f"unit:{headline}", list(result.get("categories", {}))
-    names = ["row_id", "content_hash", "cluster", "extracted", "prediction", "timing:batch_ms", unit]
+    scored = result["statistics"][headline]["n_units"] > 0  # where nothing was scored there is no column either
+    names = ["row_id", "content_hash", "cluster", "extracted", "prediction", "timing:batch_ms"]
+    names += [unit] if scored else []
     columns = run.columns(task, names + [f"category:{name}" for name in grouping])
     rows = list(zip(columns["row_id"], columns["content_hash"], strict=True))
-    at = [i for i, vector in enumerate(columns[unit]) if vector is not None]
+    vectors = columns[unit] if scored else [None] * len(rows)
+    at = [i for i, vector in enumerate(vectors) if vector is not None]
     whole = len(at) == len(rows)
 
     def pick(column: Sequence[Any]) -> Sequence[Any]:
@@ -125,7 +128,7 @@ def load_evidence(run: RunLike, task: str) -> Evidence:
         clusters=pick(columns["cluster"]),
         answers=answers,
         categories={name: pick(columns[f"category:{name}"]) for name in grouping},
-        statistic=stored_statistic(headline, result, at, pick(columns[unit])),
+        statistic=stored_statistic(headline, result, at, pick(vectors)),
         rows=rows,
         waits_ms=columns["timing:batch_ms"],
         is_compact=bool(rows) and len(rows[0][1]) == CONTENT_DIGITS,
