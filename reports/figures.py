@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 ORANGE, SKY = "#e69f00", "#56b4e9"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-INK, MUTED, RULE, SOFT = "#1b1b1a", "#66645f", "#d8d5ce", "#ece9e2"
+INK, MUTED, RULE, SOFT, PAPER = "#1b1b1a", "#66645f", "#d8d5ce", "#ece9e2", "#fffefb"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 
 WIDTH_IN, NARROW_IN = 7.2, 3.7  # for a page or a paper's full width, and for a telephone or one column
@@ -61,6 +61,7 @@ class Dot:
     chance: float | None = None
     published: float | None = None
     strong: bool = False
+    filled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,37 @@ def dot_whisker(
                 axes.plot([dot.value], [y], "s" if dot.strong else "o", color=BLUE, markersize=6)
             else:
                 axes.text(0.01, y, "no score", transform=axes.get_yaxis_transform(), va="center", color=MUTED)
+
+    return draw(0.62 + 0.3 * len(dots), paint, narrow=narrow)
+
+
+def forest(
+    dots: Sequence[Dot], *, axis: str, zero: float = 0.0, margin: float | None = None, narrow: bool = False
+) -> Figure:
+    """Differences (or ratios) with their intervals around a line of no change; a shaded band is the margin."""
+    known = [end for dot in dots for end in (dot.low, dot.high, dot.value) if end is not None]
+    reach = max([abs(end - zero) for end in known] + [1.5 * (margin or 0.0)], default=0.0) or 0.1
+
+    def paint(axes: Axes) -> None:
+        _lines(axes, [dot.label for dot in dots], narrow)
+        axes.set_xlim(zero - 1.08 * reach, zero + 1.08 * reach)
+        axes.grid(axis="x")
+        axes.set_xlabel(axis)
+        if margin:
+            axes.axvspan(zero - margin, zero + margin, color=SOFT, linewidth=0)
+        axes.axvline(zero, color=MUTED, linewidth=1)
+        for y, dot in enumerate(dots):
+            if dot.low is not None and dot.high is not None:
+                axes.plot(
+                    [dot.low, dot.high], [y, y], color=BLUE, linewidth=2.6 if dot.strong else 1.6, solid_capstyle="butt"
+                )
+            if dot.value is not None:
+                face = BLUE if dot.filled else PAPER
+                axes.plot(
+                    [dot.value], [y], "s" if dot.strong else "o", color=BLUE, markersize=6.5, markerfacecolor=face
+                )
+            else:
+                axes.text(0.01, y, "undefined", transform=axes.get_yaxis_transform(), va="center", color=MUTED)
 
     return draw(0.62 + 0.3 * len(dots), paint, narrow=narrow)
 

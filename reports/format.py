@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
+
+Scale: TypeAlias = Sequence[float | None]  # both ends of a number's range, None where it is open
 
 DASH = "–"
 MINUS = "\u2212"
@@ -14,7 +17,7 @@ _PLAIN_DECIMALS = 1  # shown where no interval says how many digits mean somethi
 _MOST_DECIMALS = 4
 
 
-def is_percent(scale: Sequence[float]) -> bool:
+def is_percent(scale: Scale) -> bool:
     """Whether numbers of this scale are shown as percent: exactly those of [0, 1]."""
     return tuple(scale) == PERCENT_SCALE
 
@@ -57,14 +60,14 @@ def count(value: float | None) -> str:
     return number(value, 0)
 
 
-def shown(value: float | None, scale: Sequence[float]) -> float | None:
+def shown(value: float | None, scale: Scale) -> float | None:
     """A stored number in the unit that is shown: times 100 on the percent scale."""
     if value is None:
         return None
     return value * 100 if is_percent(scale) else value
 
 
-def score_decimals(low: float | None, high: float | None, scale: Sequence[float]) -> int:
+def score_decimals(low: float | None, high: float | None, scale: Scale) -> int:
     """Decimals of a score, from its interval in stored units."""
     low, high = shown(low, scale), shown(high, scale)
     return decimals_for(None if low is None or high is None else (high - low) / 2)
@@ -74,7 +77,7 @@ def score(
     value: float | None,
     low: float | None = None,
     high: float | None = None,
-    scale: Sequence[float] = PERCENT_SCALE,
+    scale: Scale = PERCENT_SCALE,
     *,
     signed: bool = False,
 ) -> str:
@@ -82,9 +85,7 @@ def score(
     return number(shown(value, scale), score_decimals(low, high, scale), signed)
 
 
-def interval(
-    low: float | None, high: float | None, scale: Sequence[float] = PERCENT_SCALE, *, signed: bool = False
-) -> str:
+def interval(low: float | None, high: float | None, scale: Scale = PERCENT_SCALE, *, signed: bool = False) -> str:
     """An interval in words, ``91.2 to 95.1``, rounded as its score is; a dash where either end is unknown."""
     if low is None or high is None:
         return DASH
@@ -92,7 +93,7 @@ def interval(
     return f"{number(shown(low, scale), decimals, signed)} to {number(shown(high, scale), decimals, signed)}"
 
 
-def unit(scale: Sequence[float]) -> str:
+def unit(scale: Scale) -> str:
     """What follows a score of this scale in prose: a percent sign or nothing."""
     return f"{NBSP}%" if is_percent(scale) else ""
 

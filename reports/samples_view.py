@@ -228,6 +228,7 @@ def browser_data(tasks: Sequence[TaskRows], thumbnail: Thumbnail, *, budget: int
                 "name": clean(task.name),
                 "title": clean(task.title),
                 "metric": task.metric,
+                "up": task.best > task.worst,
                 "rows": [row for row, candidate in zip(rows, chosen, strict=True) if candidate.task == index],
             }
             for index, task in enumerate(tasks)

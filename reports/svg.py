@@ -28,6 +28,7 @@ VARIABLES = {
     figures.MUTED: "--muted",
     figures.RULE: "--rule",
     figures.SOFT: "--soft",
+    figures.PAPER: "--paper",
 }
 _STYLE = re.compile(r'\sstyle="([^"]*)"')
 _FONT = re.compile(r"font:\s*(?:[a-z]+\s+)*?(?:(\d+)\s+)?([\d.]+)px\s[^;]*")

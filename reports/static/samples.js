@@ -23,7 +23,12 @@
   const shared = (index) => (index < 0 ? "" : data.strings[index]);
   const answers = (sample) => sample.row[ROW.answers];
   const extracted = (answer) => (answer[ANSWER.extracted] === -1 ? answer[ANSWER.text] : answer[ANSWER.extracted]);
-  const scoreOf = (answer) => (answer && answer[ANSWER.score] !== null ? answer[ANSWER.score] : 0);
+
+  // How good an answer is, up is better; none, or a failed one, is as bad as a wrong one.
+  function goodness(task, answer) {
+    if (!answer || answer[ANSWER.score] === null) return task.up ? 0 : -1;
+    return task.up ? answer[ANSWER.score] : -answer[ANSWER.score];
+  }
   const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 });
 
   function stateOf(sample) {
@@ -40,15 +45,19 @@
     return sample.haystack;
   }
 
-  const changed = (sample) => scoreOf(answers(sample)[1]) - scoreOf(answers(sample)[0]);
+  // The largest change of any later run from the first: its sign in `direction`.
+  function changes(sample, direction) {
+    const [first, ...others] = answers(sample).map((answer) => goodness(sample.task, answer));
+    return others.some((other) => direction * (other - first) > 1e-9);
+  }
   const FILTERS = [
     ["all", () => true],
     ...(compared ? [
-      ["regressed", (sample) => changed(sample) < 0],
-      ["fixed", (sample) => changed(sample) > 0],
+      ["regressed", (sample) => changes(sample, -1)],
+      ["fixed", (sample) => changes(sample, 1)],
       ["disagree", (sample) => {
-        const [a, b] = answers(sample);
-        return !a || !b || plain(extracted(a)) !== plain(extracted(b));
+        const read = answers(sample).map((answer) => (answer ? plain(extracted(answer)) : null));
+        return read.some((text) => text !== read[0]);
       }],
     ] : []),
     ["wrong", (sample) => stateOf(sample) === 2 || stateOf(sample) === 4],
@@ -148,8 +157,11 @@
     const link = make("a", { href: linkOf(sample) });
     const last = answers(sample)[answers(sample).length - 1] || answers(sample)[0];
     const gist = last[ANSWER.failure] ? plain(last[ANSWER.failure][0]) : plain(last[ANSWER.text]);
-    const mark = make("span", {}, sign(stateOf(sample)));
-    mark.append(make("span", { className: "visually-hidden" }, STATES[stateOf(sample)]));
+    const mark = make("span", { className: "signs" });
+    for (const answer of answers(sample)) {
+      if (answer) mark.append(sign(answer[ANSWER.state]), make("span", { className: "visually-hidden" }, STATES[answer[ANSWER.state]]));
+      else mark.append(make("span", { className: "muted" }, "·"));
+    }
     link.append(mark, make("bdi", { className: "id" }, sample.row[ROW.id].slice(0, 80)));
     link.append(make("bdi", { className: "gist" }, gist.slice(0, 80).replace(UNSEEN, "\ufffd") || "(empty)"));
     link.addEventListener("click", (event) => {
@@ -289,7 +301,7 @@
       asked.append(make("p", { className: "note" }, own.map(([column, index]) => `${column}: ${plain(shared(index))}`).join(", ")));
     }
     const given = answers(sample);
-    const both = compared && given[0] && given[1] ? compareWords(plain(given[0][ANSWER.text]), plain(given[1][ANSWER.text])) : [];
+    const both = given.length === 2 && given[0] && given[1] ? compareWords(plain(given[0][ANSWER.text]), plain(given[1][ANSWER.text])) : [];
     const cards = make("div", { className: "answers" });
     given.forEach((answer, index) => cards.append(answerCard(sample, answer, report.runs[index], both[index] || null)));
     if (compared) body.append(asked, cards);
@@ -369,6 +381,7 @@
     make("kbd", {}, "k"), " or ", make("kbd", {}, "↑"), " previous, ", make("kbd", {}, "/"), " search. The address names the sample."));
   box.addEventListener("keydown", onKey);
   box.hidden = false;
+  if (compared && samples.some((sample) => changes(sample, -1))) state.show = "regressed";
   fillCategories();
   pressFilter();
   applyFilters(null);

@@ -96,6 +96,12 @@ def mixed(count: int, *, seed: int = 1) -> list[ScoredSample]:
     return rows
 
 
+def with_units(row: ScoredSample) -> ScoredSample:
+    """The row with what it adds to the mean of its score; a failed one adds nothing."""
+    score = row.scores.get("accuracy")
+    return row if score is None else replace(row, units={"accuracy": (score, 1.0)})
+
+
 def task_result(rows: Sequence[ScoredSample], **changes: Any) -> dict[str, Any]:
     """A task's part of results.json for these rows; intervals are plain normal ones, good enough to be drawn."""
     scores = [value for row in rows if (value := row.scores.get("accuracy")) is not None]
@@ -106,7 +112,7 @@ def task_result(rows: Sequence[ScoredSample], **changes: Any) -> dict[str, Any]:
     estimate = {
         **{"value": mean, "low": ends[0], "high": ends[1], "se": half / 1.96 if n else None, "method": "cluster_t"},
         **{"n_units": n, "n_clusters": len({row.cluster for row in rows}), "few_clusters": n < 20},
-        **{"scale": [0, 1], "higher_is_better": True},
+        **{"scale": [0.0, 1.0], "higher_is_better": True, "combine": "ratio"},
     }
     categories: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -149,6 +155,7 @@ def write_run(
     changes: dict[str, dict[str, Any]] | None = None,
     status: str = "complete",
     model: str = "omnilmm-small (final)",
+    run_id: str = "20260523-1412-demo",
     pictures: dict[str, bytes] | None = None,
 ) -> Run:
     """Write a scored run and open it."""
@@ -174,7 +181,7 @@ def write_run(
     manifest = {
         **{
             "schema_version": 1,
-            "run_id": "20260523-1412-demo",
+            "run_id": run_id,
             "status": status,
             "created": "2026-05-23T14:12:08+00:00",
         },
@@ -190,7 +197,7 @@ def write_run(
     run = Run(folder)
     run.write_manifest(manifest)
     for name, rows in tasks.items():
-        write_samples(run.samples_path(name), rows)
+        write_samples(run.samples_path(name), [with_units(row) for row in rows])
     run.write_results(
         {
             **{
@@ -211,7 +218,14 @@ def write_run(
     return open_run(folder)
 
 
-def demo_run(folder: Path, *, count: int = 240, seed: int = 1, model: str = "omnilmm-small (final)") -> Run:
+def demo_run(
+    folder: Path,
+    *,
+    count: int = 240,
+    seed: int = 1,
+    model: str = "omnilmm-small (final)",
+    run_id: str = "20260523-1412-demo",
+) -> Run:
     """A run of three tasks with pictures, in which everything happens that a report has to show."""
     colors = {"red": (213, 60, 50), "blue": (30, 100, 190), "green": (30, 150, 90)}
     pictures = {hashlib.sha256(name.encode()).hexdigest(): jpeg(color) for name, color in colors.items()}
@@ -257,4 +271,4 @@ def demo_run(folder: Path, *, count: int = 240, seed: int = 1, model: str = "omn
         },
     }
     rows = {"shapes_presence": presence, "words_ocr": words, "shapes_caption": hostile}
-    return write_run(folder, rows, changes=tables, pictures=pictures, model=model)
+    return write_run(folder, rows, changes=tables, pictures=pictures, model=model, run_id=run_id)

@@ -1,0 +1,234 @@
+"""The report of a comparison: comparison.html, .md, .csv and .json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from evals.compare import Comparison, comparison_json
+from evals.records import ScoredSample
+from evals.store import Run
+from reports import compare_tables, figures, page, samples_view, svg
+from reports import format as fmt
+from reports.markdown import code as code_block
+from reports.markdown import escape as escape_markdown
+from reports.run_report import SCRIPTS, command, identity, task_rows
+from reports.tables import Table, to_csv, to_markdown
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One comparison's part of the page."""
+
+    name: str
+    heading: str
+    sentence: str
+    notices: tuple[str, ...]
+    sentences: tuple[tuple[str, str], ...]
+    figures: Mapping[str, Markup]
+    tables: tuple[Table, ...]
+    more_tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files of a report."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+    json: Path
+
+
+def build_comparison(runs: Sequence[Run], found: Sequence[Comparison], out_dir: Path) -> Written:
+    """Write the report of a comparison.
+
+    Args:
+        runs: two or more; the first (A) is what the others (B) are compared with.
+        found: what :func:`evals.compare.compare_runs` says of them.
+        out_dir: where to.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    document = json.dumps(comparison_json(found), ensure_ascii=False, indent=1, allow_nan=False)
+    return Written(
+        page.write(out_dir / "comparison.html", html(runs, found)),
+        page.write(out_dir / "comparison.md", markdown(runs, found)),
+        page.write(out_dir / "comparison.csv", to_csv(*compare_tables.csv_rows(found))),
+        page.write(out_dir / "comparison.json", document + "\n"),
+    )
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """What the runs are called: their models, with the run id where models share a name."""
+    models = [str(run.results["model"].get("model") or run.manifest["run_id"]) for run in runs]
+    return [
+        model if models.count(model) == 1 else f"{model} [{run.manifest['run_id']}]"
+        for model, run in zip(models, runs, strict=True)
+    ]
+
+
+def letters(count: int) -> list[str]:
+    """Short names of the runs: A and B, or A, B1, B2 and so on."""
+    return ["A", "B"] if count == 2 else ["A", *(f"B{number}" for number in range(1, count))]
+
+
+def html(runs: Sequence[Run], found: Sequence[Comparison]) -> str:
+    """The whole page."""
+    called, short = labels(runs), letters(len(runs))
+    names = [f"{letter}: {label}" for letter, label in zip(short, called, strict=True)]
+    browser = samples_view.browser_data(shared_rows(runs), lambda sha256: first_thumbnail(runs, sha256))
+    data = {"view": "compare", "runs": names, "samples": browser}
+    context = {
+        "title": f"{called[0]} and {fmt.sentence_list(called[1:])} compared",
+        "heading": f"{called[0]} and {called[1]}" if len(runs) == 2 else f"{called[0]} and {len(runs) - 1} others",
+        "kicker": "Comparison",
+        "byline": " · ".join(
+            f"{letter} is run {run.manifest['run_id']}" for letter, run in zip(short, runs, strict=True)
+        ),
+        "verdict": spoken(found[0].sentence, called[1]) if len(runs) == 2 else "",
+        "pairs": [pair(one, number, called) for number, one in enumerate(found)],
+        "kept": browser["kept"],
+        "runs": [(name, command(run.manifest), identity(run.manifest)) for name, run in zip(names, runs, strict=True)],
+    }
+    return page.render("compare.html.jinja", context, scripts=SCRIPTS, data=data)
+
+
+def spoken(sentence: str, name: str) -> str:
+    """The verdict with B's own name in it and true minus signs: ``B, omnilmm-small, is better``."""
+    sentence = re.sub(r"(?<!\w)-(?=\d)", fmt.MINUS, sentence)
+    return sentence.replace("B is ", f"B, {name}, is ", 1) if name and sentence.startswith("B is ") else sentence
+
+
+def shared_rows(runs: Sequence[Run]) -> list[samples_view.TaskRows]:
+    """The rows of the tasks that all runs have."""
+    first = runs[0].results
+    shared = {name: task for name, task in first["tasks"].items() if all(name in run.results["tasks"] for run in runs)}
+    rows: list[Mapping[str, Sequence[ScoredSample]]] = [{name: run.samples(name) for name in shared} for run in runs]
+    return task_rows({"tasks": shared}, rows)
+
+
+def first_thumbnail(runs: Sequence[Run], sha256: str) -> bytes | None:
+    """A picture from the first run that kept it."""
+    return next((data for run in runs if (data := run.thumbnail(sha256)) is not None), None)
+
+
+def pair(found: Comparison, number: int, called: Sequence[str]) -> Pair:
+    """One comparison's sentences, figures and tables."""
+    name = "" if len(called) == 2 else f"-{number + 1}"
+    more = [compare_tables.flips_table(found), compare_tables.category_table(found)]
+    return Pair(
+        name=name,
+        heading="" if len(called) == 2 else f"B{number + 1}: {called[number + 1]}",
+        sentence=spoken(found.sentence, called[number + 1]),
+        notices=tuple(notices(found)),
+        sentences=tuple((task.title, spoken(task.sentence, "")) for task in found.tasks),
+        figures=pair_figures(found, name),
+        tables=(_named(compare_tables.difference_table(found), name),),
+        more_tables=tuple(
+            _named(table, name) for table in (*more, compare_tables.efficiency_table(found)) if table is not None
+        ),
+    )
+
+
+def _named(source: Table, suffix: str) -> Table:
+    return source if not suffix else Table(f"{source.name}{suffix}", *_rest(source))
+
+
+def _rest(source: Table) -> tuple[Any, ...]:
+    return source.caption, source.columns, source.rows, source.note, source.footer
+
+
+def notices(found: Comparison) -> list[str]:
+    """What the reader must know before believing the numbers."""
+    lines = [f"{warning}." for warning in found.warnings]
+    if found.missing:
+        lines.append(f"Only one of the runs has {fmt.sentence_list(found.missing)}; there is no overall difference.")
+    if found.efficiency_note:
+        lines.append(f"{found.efficiency_note[0].upper()}{found.efficiency_note[1:]}.")
+    return lines
+
+
+def pair_figures(found: Comparison, suffix: str) -> dict[str, Markup]:
+    """The forest plot of differences, and the plot of latency ratios where there are any."""
+    drawn = {}
+    if forest := forest_dots(found):
+        drawn["forest"] = svg.responsive(
+            lambda narrow: figures.forest(
+                forest, axis="B − A, points of the scale (right is better)", margin=found.margin * 100, narrow=narrow
+            ),
+            f"fig-forest{suffix}",
+            "Differences by task",
+            "Paired differences with 95 % intervals; the same numbers are in the table of differences.",
+        )
+    if ratios := ratio_dots(found):
+        drawn["ratios"] = svg.responsive(
+            lambda narrow: figures.forest(ratios, axis="latency, B / A (left is faster)", zero=1.0, narrow=narrow),
+            f"fig-ratios{suffix}",
+            "Latency ratios",
+            "Ratio of latencies with 95 % intervals; the same numbers are in the table of efficiency.",
+        )
+    return drawn
+
+
+def forest_dots(found: Comparison) -> list[figures.Dot]:
+    """Gains in points of the scale, the largest first, the overall one last; filled where a difference was found."""
+    dots = []
+    for task in sorted(found.tasks, key=lambda task: -(task.gain.value or 0.0)):
+        value, low, high = (
+            fmt.shown(end, fmt.PERCENT_SCALE) for end in (task.gain.value, task.gain.low, task.gain.high)
+        )
+        decided = task.verdict in ("better", "worse")
+        dots.append(figures.Dot(task.title, value, low, high, filled=decided))
+    if found.overall and found.overall.value is not None:
+        macro = found.overall
+        value, low, high = (fmt.shown(end, fmt.PERCENT_SCALE) for end in (macro.value, macro.low, macro.high))
+        dots.append(figures.Dot("Overall", value, low, high, strong=True, filled=found.verdict in ("better", "worse")))
+    return dots
+
+
+def ratio_dots(found: Comparison) -> list[figures.Dot]:
+    """Latency ratios that have an interval."""
+    return [
+        figures.Dot(task.title, item.ratio, item.low, item.high, filled=not (item.low or 0) <= 1 <= (item.high or 0))
+        for task in found.tasks
+        for item in task.efficiency
+        if item.name == "latency_ms" and item.low is not None
+    ]
+
+
+def markdown(runs: Sequence[Run], found: Sequence[Comparison]) -> str:
+    """The comparison for a pull request or a mail."""
+    called, short = labels(runs), letters(len(runs))
+    parts = ["# Comparison\n"]
+    parts += [
+        f"- {letter}: {escape_markdown(name)} (run {escape_markdown(run.manifest['run_id'])})"
+        for letter, name, run in zip(short, called, runs, strict=True)
+    ]
+    parts.append("")
+    for number, one in enumerate(found):
+        if len(runs) > 2:
+            parts.append(f"## {escape_markdown(f'{short[number + 1]}: {called[number + 1]}')}\n")
+        parts.append(f"**{escape_markdown(spoken(one.sentence, called[number + 1]))}**\n")
+        parts += [f"> {escape_markdown(notice)}\n" for notice in notices(one)]
+        tables = (
+            compare_tables.difference_table(one),
+            compare_tables.flips_table(one),
+            compare_tables.efficiency_table(one),
+        )
+        parts += [to_markdown(table) for table in tables if table is not None]
+        parts += [
+            f"- {escape_markdown(task.title)}: {escape_markdown(spoken(task.sentence, ''))}" for task in one.tasks
+        ]
+        parts.append("")
+    for letter, run in zip(short, runs, strict=True):
+        if line := command(run.manifest):
+            parts += [f"{letter} was made by\n", code_block(line)]
+    return "\n".join(parts)
