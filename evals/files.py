@@ -28,12 +28,15 @@ class AtomicFile:
 
     It is written beside its place, fsynced, and moved there in one step; on an error the old file stays.
 
+    Args:
+        durable: wait until it is on the disk; not worth it for what can be made again.
+
     Raises:
         StoreError: the disk is full or the folder cannot be written; nothing is left behind.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self._path, self._durable = path, durable
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
 
     def __enter__(self) -> BinaryIO:
@@ -50,7 +53,8 @@ class AtomicFile:
         try:
             if error is None:
                 self._file.flush()
-                os.fsync(self._file.fileno())
+                if self._durable:
+                    os.fsync(self._file.fileno())
                 self._partial.replace(self._path)
         except OSError as full:
             raise self._cannot_write(full) from full
@@ -74,13 +78,10 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
         write(file)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write ``data`` to ``path`` atomically."""
-
-    def write(file: BinaryIO) -> None:
+    with AtomicFile(path, durable=durable) as file:
         file.write(data)
-
-    write_atomically(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:

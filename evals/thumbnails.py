@@ -24,7 +24,7 @@ def write_thumbnails(run: Run, datasets: Mapping[str, Dataset]) -> None:
             for image in dataset[place].images:
                 path = run.path / "thumbnails" / f"{image.sha256}.jpg"
                 if not path.exists() and (data := _thumbnail(image)) is not None:
-                    write_bytes(path, data)
+                    write_bytes(path, data, durable=False)
                 left -= path.stat().st_size if path.exists() else 0
             if left <= 0:
                 break

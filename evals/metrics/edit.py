@@ -10,6 +10,7 @@ counts its insertions. With several references the one with the lowest rate coun
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ class _ErrorRate(Metric):
         vectors = np.array([[edits.errors, edits.expected] for _, edits in kept], dtype=np.float64).reshape(
             len(kept), 2
         )
-        return Statistic(self.headline, tuple(row for row, _ in kept), vectors, "error_rate", higher_is_better=False)
+        rows = tuple(row for row, _ in kept)
+        return Statistic(self.headline, rows, vectors, "error_rate", scale=(0.0, math.inf), higher_is_better=False)
 
 
 class Wer(_ErrorRate):

@@ -1,0 +1,145 @@
+"""Adapters whose answers are known, and adapters that misbehave in one way each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from model_adapters.contract import AdapterError, Capabilities, Failure, ModelAdapter, Request, Response, Timing
+
+OPTIONS = ("red", "green", "blue", "yellow")
+
+
+class Scripted(ModelAdapter):
+    """Names the right colour for three questions of four, a wrong one otherwise; says so in batches.
+
+    Args:
+        batch_size: requests pulled before the first is answered.
+        delay_s: per request.
+        log: a file that gets one line per request asked.
+        name: the model's name, part of its identity.
+        hook: called with each request before it is answered; may raise or return another text.
+    """
+
+    capabilities = Capabilities(max_images=None, text_only=True, choice_scoring=True)
+
+    def __init__(
+        self,
+        batch_size: int = 1,
+        delay_s: float = 0.0,
+        log: str | None = None,
+        name: str = "scripted",
+        hook: Callable[[Request], str | None] | None = None,
+    ) -> None:
+        self.batch_size, self.delay_s, self.name, self.hook = batch_size, delay_s, name, hook
+        self.asked: list[str] = []
+        self.closed = False
+        self._log = Path(log) if log else None
+
+    def identity(self) -> Mapping[str, Any]:
+        """Batch size and delay cannot change an answer, so they are not in it."""
+        return {"adapter": "scripted", "adapter_version": "1", "model": self.name, "weights": None, "dtype": None}
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """Batches of answers, each batch in reverse, since any order is allowed."""
+        stream = iter(requests)
+        while batch := list(islice(stream, self.batch_size)):
+            for request in reversed([*batch]):
+                yield self.answer(request)
+
+    def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """The first option is the most likely."""
+        for request in requests:
+            self.note(request)
+            n = len(request.choices)
+            yield Response(request.request_id, choice_scores=tuple(-float(i) for i in range(n)), choice_tokens=(1,) * n)
+
+    def answer(self, request: Request) -> Response:
+        """One answer, after the hook had its say."""
+        self.note(request)
+        if self.delay_s:
+            time.sleep(self.delay_s)
+        text = self.hook(request) if self.hook else None
+        return Response(request.request_id, usual(request) if text is None else text, timing=Timing(decode_ms=0.5))
+
+    def note(self, request: Request) -> None:
+        """Remember that a request was asked."""
+        self.asked.append(request.request_id)
+        if self._log:
+            with self._log.open("a") as file:
+                file.write(request.request_id + "\n")
+
+    def close(self) -> None:
+        """The harness always closes what it loaded."""
+        self.closed = True
+
+
+def usual(request: Request) -> str:
+    """The answer of a model that is right in three of four cases, the same whenever it is asked."""
+    number = int(re.search(r"Question (\d+)", request.turns[-1].text)[1])  # type: ignore[index]
+    luck = hashlib.sha256(request.request_id.encode()).digest()[0]
+    return OPTIONS[(number + (luck < 64)) % 4]
+
+
+class Returns(Scripted):
+    """Gives each request whatever a function makes of it: no response, several, or strange ones."""
+
+    def __init__(self, make: Callable[[Request], list[Response]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        for request in requests:
+            yield from self._make(request)
+
+    score_choices = generate
+
+
+class FailsWhole(Scripted):
+    """Raises for a whole batch if one of its requests is bad, as a model does that runs out of memory."""
+
+    def __init__(self, bad: str, batch_size: int) -> None:
+        super().__init__(batch_size)
+        self._bad = bad
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        stream = iter(requests)
+        while batch := list(islice(stream, self.batch_size)):
+            if any(request.request_id == self._bad for request in batch):
+                raise RuntimeError("CUDA out of memory")
+            yield from map(self.answer, batch)
+
+
+class NoLikelihood(Scripted):
+    """Cannot score choices, and says so."""
+
+    def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
+        raise AdapterError("scripted cannot score choices by likelihood; use another protocol.")
+
+
+class Decoding(Scripted):
+    """Decodes each picture as a real model does; one that cannot be decoded is a failure of its own."""
+
+    def answer(self, request: Request) -> Response:
+        try:
+            for image in request.images:
+                image.open()
+        except OSError as error:
+            self.note(request)
+            return Response(request.request_id, finish="error", failure=Failure("OSError", str(error)))
+        return super().answer(request)
+
+
+def results_without_times(path: Path) -> str:
+    """results.json as it was written, with everything that was measured taken out."""
+    results = json.loads(path.read_text())
+    results.pop("efficiency")
+    for task in results["tasks"].values():
+        task.pop("efficiency")
+    return json.dumps(results, indent=1, ensure_ascii=False)
