@@ -54,9 +54,7 @@ class Dataset(Sequence[Sample]):
         columns, names = spec.columns, spec.columns.images
         self._spec, self._examples = spec, examples
         stored_pictures = stored.picture_columns(names)
-        self._rows = Rows(
-            spec.data, stored.table, stored_pictures, _wanted(spec, stored_pictures, stored.joined), spec.name
-        )
+        self._rows = Rows(spec.data, stored.table, _wanted(spec, stored_pictures, stored.joined), spec.name)
         self._pictures = Pictures(ImageReader(stored.image_root), stored_pictures, names, spec.image)
         ids = self._ids()
         self._indices = _hashed(spec.data.hashed_subset, ids)

@@ -32,20 +32,18 @@ class Rows:
 
     Args:
         table: the stored rows.
-        pictures: stored columns that hold pictures; they are read one by one elsewhere.
-        wanted: columns that will be asked for; nothing else is read.
+        wanted: columns that will be asked for; nothing else is read. Pictures are not: they are read one by one
+            elsewhere.
         where: the task's name, for messages.
 
     Raises:
         DataError: an unknown column, or lists of different lengths in columns that are exploded together.
     """
 
-    def __init__(
-        self, data: DataSpec, table: pa.Table, pictures: Iterable[str], wanted: Iterable[str], where: str
-    ) -> None:
+    def __init__(self, data: DataSpec, table: pa.Table, wanted: Iterable[str], where: str) -> None:
         self._data, self._where = data, where
         self._derive = {name: _Deriving(name, how) for name, how in data.derive.items()}
-        needed = self._needed(wanted) - set(pictures)
+        needed = self._needed(wanted)
         self._check(needed | _shaping_columns(data), table.column_names)
         self._text = table.select([name for name in table.column_names if name in needed])
         self.source: Indices = _kept(data, table, where)

@@ -9,7 +9,7 @@ from functools import cache
 
 from evals.errors import SpecError
 from evals.extract import EXTRACTORS
-from evals.metrics.registry import metric_names
+from evals.metrics.registry import METRICS, metric_names
 from evals.prompts.template import Template
 from evals.spec.data_records import DataSpec
 from evals.spec.records import MULTIPLE_CHOICE, MetricUse, PromptSpec, Protocol, SuiteSpec, TaskSpec
@@ -60,7 +60,7 @@ def _names(spec: TaskSpec, document: Document) -> Iterator[Problem]:
     for preset, parts in spec.presets.items():
         uses += [(use, ("presets", preset, "metrics", i)) for i, use in enumerate(parts.metrics or ())]
     for use, location in uses:
-        if use.name not in _metrics():
+        if use.name not in METRICS and use.name not in _metrics():  # built-in names first: packages cost a search
             yield location, f"unknown metric {use.name!r}.{_nearest(use.name, _metrics())}"
         for column in use.columns.values():
             if column not in (*spec.columns.fields, *RESERVED):

@@ -14,7 +14,7 @@ from typing import Any
 from evals.errors import DataError
 
 _IMAGE_TAG = re.compile(r'<img="[^"]*">')
-_IMAGE_MARK = re.compile(r"<image ?\d+>")
+_IMAGE_MARK = re.compile(r" ?<image ?\d+>")
 _FINAL_ANSWER = re.compile(r"####\s*(.+?)\s*$")
 _WIKI_MARKUP = re.compile(r"\[.*?\]")
 
@@ -133,7 +133,7 @@ def before_dash(value: Any) -> str:
 def drop_wiki_markup(value: Any) -> str:
     """Text of WikiHow steps without bracketed markup such as ``[header]``, ``[title]`` read as a full stop."""
     plain = _WIKI_MARKUP.sub("", _text(value).strip().replace(" [title]", ". "))
-    return plain.replace("  ", " ")
+    return plain.replace("  ", " ").strip()
 
 
 def drop_wiki_markup_items(value: Any) -> list[str]:
