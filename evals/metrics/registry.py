@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "omnilmm_eval.metrics"
 
 METRICS: dict[str, str] = {
+    "spice": "evals.metrics.java_captions:Spice",
+    "meteor": "evals.metrics.java_captions:Meteor",
+    "coco_caption": "evals.metrics.coco_caption:CocoCaption",
     "rouge_l": "evals.metrics.rouge:RougeL",
     "cider_d": "evals.metrics.cider:CiderD",
     "cider": "evals.metrics.cider:Cider",
@@ -56,6 +60,8 @@ def get_metric(name: str, **options: Any) -> Metric:
     if name in METRICS:
         module, _, attribute = METRICS[name].partition(":")
         cls = getattr(importlib.import_module(module), attribute)
+    elif name.startswith("evaluate:"):  # a metric of that library; its import takes seconds, so only when asked for
+        cls = partial(importlib.import_module("evals.metrics.bridge").FromEvaluate, name)
     elif found := [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == name]:
         cls = found[0].load()
     else:
