@@ -126,8 +126,9 @@ class OmniLMM(nn.Module, _Answering):
         with torch.device("meta"):
             model = cls(config, tokenizer)
         load_weights(model, folder, OmniLMMLayout(config), dtype=resolve_dtype(dtype, where), device=where)
-        if torch.equal(model.llm.lm_head.weight, model.llm.model.embed_tokens.weight):
-            model.llm.tie()  # stored twice, kept once
+        embedding, head = model.llm.model.embed_tokens.weight, model.llm.lm_head.weight
+        if config.language.tie_word_embeddings or torch.equal(head, embedding):
+            model.llm.tie()  # perhaps stored twice, kept once
         model.reset_buffers(where)
         return model.eval()
 

@@ -89,6 +89,15 @@ def test_equal_head_and_embedding_are_kept_once(copy: Path) -> None:
     assert load(copy).llm.is_tied
 
 
+def test_a_head_that_the_config_ties_need_not_be_stored(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
+    change(copy, lambda w: w.pop("llm.lm_head.weight"))
+    model = load(copy)
+    assert model.llm.is_tied
+    assert not model.llm.lm_head.weight.is_meta
+
+
 def test_pytorch_bin_gives_the_same_model(copy: Path, pictures: list) -> None:
     expected = load(copy).next_token_logits(pictures[1], ASKED)
     torch.save(load_file(copy / "model.safetensors"), copy / "pytorch_model.bin")
