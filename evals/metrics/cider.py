@@ -52,7 +52,9 @@ def _similarities(grams: GramCounts, rows: NDArray[np.int64], n_rows: int) -> ND
     row = np.concatenate([np.arange(n_rows), rows])[grams.caption]
     key = row * grams.n_grams + grams.gram  # an n-gram in a row
     split = np.searchsorted(grams.caption, n_rows)  # predictions come first
-    frequency = np.bincount(np.unique(key[split:]) % max(1, grams.n_grams), minlength=grams.n_grams)
+    in_references = np.sort(key[split:])  # sorted and compared by hand: numpy's unique hashes, ten times slower
+    first = np.diff(in_references, prepend=-1) > 0
+    frequency = np.bincount(in_references[first] % max(1, grams.n_grams), minlength=grams.n_grams)
     weight = np.log(n_rows) - np.log(np.maximum(1, frequency))
     value = grams.times * weight[grams.gram]
     norm = np.sqrt(np.bincount(grams.caption, value**2, minlength=n_captions))
