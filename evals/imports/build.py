@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evals.errors import DataError, StoreError
+from evals.errors import StoreError
 from evals.files import canonical_json
 from evals.identity import environment, samples_hash, scorer_identity
 from evals.imports.formats import reader
@@ -64,7 +64,8 @@ def import_predictions(
     }
     with RunLock(out):
         manifest = _manifest(run, identity, spec.name, command)
-        questions = [_question(spec, row) for row in rows]
+        questions = [_question(spec, row, mapping or {}) for row in rows]
+        _note_missing_categories(spec, questions)
         write_questions(run.questions_path(spec.name), questions)
         with Journal(run.responses_path(spec.name)) as journal:
             journal.append(map(_answer, rows, questions))
@@ -114,14 +115,9 @@ def _manifest(run: Run, model: dict[str, Any], task: str, command: str) -> dict[
     return manifest | {"updated": now}
 
 
-def _question(spec: TaskSpec, row: ImportedRow) -> Question:
-    fields = {**row.fields, "group": row.sample_id}
-    for name in spec.categories:
-        if name not in fields:
-            raise DataError(
-                f"Task {spec.name!r} breaks scores down by {name!r}, which the imported rows do not have; they have "
-                f"{', '.join(fields)}. Name the column with --map {name}=COLUMN."
-            )
+def _question(spec: TaskSpec, row: ImportedRow, mapping: Mapping[str, str]) -> Question:
+    own = {**row.fields, "image": row.image, "group": row.sample_id}
+    fields = own | {ours: own[theirs] for ours, theirs in mapping.items() if theirs in own}
     content = canonical_json([row.sample_id, row.prompt, row.references, row.image])
     return Question(
         request_id=row.request_id,
@@ -132,8 +128,18 @@ def _question(spec: TaskSpec, row: ImportedRow) -> Question:
         image_hashes=(),
         references=row.references,
         fields=fields,
-        categories={name: str(fields[name]) for name in spec.categories if fields[name] is not None},
+        categories={name: str(fields[name]) for name in spec.categories if fields.get(name) is not None},
     )
+
+
+def _note_missing_categories(spec: TaskSpec, questions: Sequence[Question]) -> None:
+    missing = [name for name in spec.categories if not any(name in q.categories for q in questions)]
+    if missing:
+        print(
+            f"no scores by {', '.join(missing)}: the imported rows do not have it; they have "
+            f"{', '.join(questions[0].fields)}. Name a column with --map {missing[0]}=COLUMN.",
+            file=sys.stderr,
+        )
 
 
 def _answer(row: ImportedRow, question: Question) -> Answer:

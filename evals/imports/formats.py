@@ -28,6 +28,7 @@ FORMATS: dict[str, str] = {
     "mmmu": "evals.imports.exams:mmmu",
     "plain": "evals.imports.plain:plain",
     "vlmevalkit": "evals.imports.vlmevalkit:predictions",
+    "vlmevalkit-lists": "evals.imports.vlmevalkit:lists",
 }
 
 

@@ -15,14 +15,26 @@ ROTATION = 1_000_000  # rotation k of question i has the index i + k · 10**6
 
 
 def predictions(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> list[ImportedRow]:
-    """Rows of an xlsx, tsv, csv or json file.
+    """Rows of an xlsx, tsv, csv or json file whose ``answer`` is one text, even where it looks like a list (ChartQA's
+    ``[1, 2]`` is one answer).
 
     A row whose ``category`` names several, as its POPE file does (``random,popular``), counts in each: it becomes a row
-    for each category, as that suite counts it. Answers that are a list literal are read as several references.
+    for each category, as that suite counts it.
     """
+    return _rows(path, mapping, lists=False)
+
+
+def lists(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> list[ImportedRow]:
+    """The same where ``answer`` is a list literal of all references (TextVQA, OCRBench, COCO captions)."""
+    return _rows(path, mapping, lists=True)
+
+
+def _rows(path: Path, mapping: Mapping[str, str], lists: bool) -> list[ImportedRow]:
     rows: list[ImportedRow] = []
     for number, row in enumerate(read_rows(path), 1):
         read = _row(row, path, number, mapping)
+        if lists:
+            read = replace(read, references=_literal(read.references[0], path, number))
         categories = text(row.get("category")).split(",")
         rows += [read] if len(categories) == 1 else [_within(read, category.strip()) for category in categories]
     return unique(rows, path)
@@ -37,7 +49,7 @@ def _row(row: Mapping[str, Any], path: Path, number: int, mapping: Mapping[str, 
         sample_id=sample_id,
         request_id=request_id,
         prediction=reply(column(row, mapping.get("prediction", "prediction"), path, number)),
-        references=_answers(text(column(row, mapping.get("references", "answer"), path, number)), path, number),
+        references=(text(column(row, mapping.get("references", "answer"), path, number)),),
         prompt=text(row.get("question")),
         image=text(row.get("image_path")),
         fields=fields | _hallusion_keys(sample_id) | {ours: row.get(theirs) for ours, theirs in mapping.items()},
@@ -73,11 +85,14 @@ def _ids(index: str) -> tuple[str, str]:
     return str(base), f"{base}#{rotation}"
 
 
-def _answers(answer: str, path: Path, number: int) -> tuple[str, ...]:
-    if not (answer.startswith("[") and answer.endswith("]")):
-        return (answer,)
+def _literal(answer: str, path: Path, number: int) -> tuple[str, ...]:
     try:
         value: Any = ast.literal_eval(answer)
-    except (ValueError, SyntaxError) as error:
-        raise DataError(f"{path}, row {number}: the answer {answer[:60]!r} begins like a list but is none.") from error
+    except (ValueError, SyntaxError):
+        value = None
+    if not isinstance(value, list):
+        raise DataError(
+            f"{path}, row {number}: the answer {answer[:60]!r} is no list literal. If answers are plain texts, import "
+            "the file as `vlmevalkit`."
+        )
     return tuple(map(text, value))

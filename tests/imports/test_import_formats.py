@@ -117,14 +117,16 @@ class TestVlmEvalKit:
         assert (first.request_id, second.request_id) == ("5#0", "5#1")
         assert first.fields["choices"] == {"A": "cat"}
 
-    def test_an_answer_list_is_read_as_references(self, tmp_path: Path) -> None:
+    def test_only_the_list_variant_reads_answers_as_lists(self, tmp_path: Path) -> None:
         rows = [{"index": 1, "question": "q", "answer": "['a', 'b']", "prediction": "a"}]
-        assert read("vlmevalkit", write_sheet(tmp_path / "p.xlsx", rows))[0].references == ("a", "b")
+        sheet = write_sheet(tmp_path / "p.xlsx", rows)
+        assert read("vlmevalkit-lists", sheet)[0].references == ("a", "b")
+        assert read("vlmevalkit", sheet)[0].references == ("['a', 'b']",)
 
-    def test_an_answer_that_only_looks_like_a_list_is_refused(self, tmp_path: Path) -> None:
+    def test_an_answer_that_is_code_is_refused(self, tmp_path: Path) -> None:
         rows = [{"index": 1, "question": "q", "answer": "[__import__('os')]", "prediction": "a"}]
         with pytest.raises(DataError, match="row 1"):
-            read("vlmevalkit", write_sheet(tmp_path / "p.xlsx", rows))
+            read("vlmevalkit-lists", write_sheet(tmp_path / "p.xlsx", rows))
 
     def test_hallusion_bench_keys_are_read_from_the_index(self, tmp_path: Path) -> None:
         rows = [{"index": "VD_illusion_1_0_3_2", "question": "q", "answer": "Yes", "prediction": "Yes"}]
