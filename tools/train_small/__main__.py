@@ -13,8 +13,8 @@ from tools.train_small import parallel, stage1, stage2
 from tools.train_small.build_tokenizer import build_tokenizer
 
 STAGE1_STEPS = 3000
-STAGE2_STEPS = 4200
-EARLY_STEP = 1600
+STAGE2_STEPS = 2750
+EARLY_STEP = 1200
 
 
 def main() -> None:

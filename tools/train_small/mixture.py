@@ -20,10 +20,11 @@ EASY_VQA_SHARE = 0.4  # of the pictures that are not words
 CHINESE_SHARE = 0.2
 QUESTIONS_PER_EASY_IMAGE = 5
 OPEN_SHARE = 0.7  # of four-option questions are asked without options, too: the answer first, its letter later
-LATE_OPEN_SHARE = 0.3
+LATE_OPEN_SHARE = 0.5
 CAPTION_SHARE = 0.5
 LATE_CAPTION_SHARE = 0.2
 LATE = 0.55  # from this part of the training on, four-option questions, which are learnt last, come more often
+LATE_CATEGORY_WEIGHTS = {"position": 4, "color_count": 3, "object": 2.5, "color": 1, "shape": 0.5, "count": 0.5}
 OPEN_INSTRUCTION: dict[language.Language, str] = {"en": language.ONE_WORD_INSTRUCTION, "zh": "请回答。"}
 LENGTH_CURRICULUM = 0.3  # words grow from one character to six over this part of the training
 LENGTH_WEIGHTS = {1: 1, 2: 1, 3: 3, 4: 4, 5: 5, 6: 6}
@@ -67,17 +68,17 @@ def scene_example(rng: Random, progress: float) -> Example:
     is_late = progress >= LATE
     if rng.random() < 0.3:
         scene, presence = shapes_presence.make_scene(rng)
-        category = rng.choice(shapes_mc.CATEGORIES)
+        category = _category(rng, is_late)
         target = None
     else:
-        category = rng.choice(shapes_mc.CATEGORIES)
+        category = _category(rng, is_late)
         scene, target = shapes_mc.draw_scene_for(rng, category)
         presence = _presence_questions(rng, scene)
     asked = [
         _asked(language.QUESTION_TEMPLATE, shapes_presence.question_fields(*question, _language(rng)))
         for question in rng.sample(presence, 1 if is_late else 2)
     ]
-    more = [(rng.choice(shapes_mc.CATEGORIES), None) for _ in range(2 if is_late else 1)]
+    more = [(_category(rng, is_late), None) for _ in range(2 if is_late else 1)]
     for choice_category, choice_target in [(category, target), *more]:
         candidates = [choice_target] if choice_target else shapes_mc.targets(scene, choice_category)
         if candidates:
@@ -92,6 +93,11 @@ def scene_example(rng: Random, progress: float) -> Example:
         fields = shapes_caption.caption_fields(scene, rng, _language(rng))
         asked.append(_asked(language.CAPTION_TEMPLATE, fields))
     return Example(np.asarray(scenes.draw_scene(scene)), asked, patches.scene_labels(scene))
+
+
+def _category(rng: Random, is_late: bool) -> str:
+    weights = [LATE_CATEGORY_WEIGHTS[category] if is_late else 1 for category in shapes_mc.CATEGORIES]
+    return rng.choices(shapes_mc.CATEGORIES, weights)[0]
 
 
 def _without_options(fields: dict[str, Any]) -> tuple[str, str]:

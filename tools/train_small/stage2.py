@@ -27,6 +27,8 @@ VISION_RATE_FACTOR = 0.3  # at the full rate the pretrained tower is destroyed
 WORDS_PER_PROCESS = 24
 SCENES_PER_PROCESS = 14
 EASY_PER_PROCESS = 10
+LATE_SCENES_PER_PROCESS = 18
+LATE_EASY_PER_PROCESS = 4
 GROUP_WEIGHTS = (0.5, 0.5, 0.25)  # words, scenes, easy-VQA
 PATCH_LOSS_START = 0.3
 PATCH_LOSS_END = 0.6  # of the training
@@ -133,10 +135,14 @@ def _optimizer(learner: Learner) -> torch.optim.AdamW:
 
 def _loss(learner: Learner, packer: Packer, rng: Random, progress: float) -> list[torch.Tensor]:
     """Draw a batch and return its weighted losses: words, scenes, easy-VQA, patches."""
+    is_late = progress >= mixture.LATE
+    scenes, easy = (
+        (LATE_SCENES_PER_PROCESS, LATE_EASY_PER_PROCESS) if is_late else (SCENES_PER_PROCESS, EASY_PER_PROCESS)
+    )
     groups = [
         [mixture.word_example(rng, progress) for _ in range(WORDS_PER_PROCESS)],
-        [mixture.scene_example(rng, progress) for _ in range(SCENES_PER_PROCESS)],
-        [mixture.easy_example(rng) for _ in range(EASY_PER_PROCESS)],
+        [mixture.scene_example(rng, progress) for _ in range(scenes)],
+        [mixture.easy_example(rng) for _ in range(easy)],
     ]
     examples = [example for group in groups for example in group]
     pixels = to_pixels(np.stack([example.pixels for example in examples]))
