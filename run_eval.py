@@ -114,14 +114,17 @@ def import_(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare runs."""
-    from evals.compare import Options, compare_runs
+    from evals.compare import Options, ablate, compare_runs, in_step_order, is_series
     from evals.console import show_comparison
     from evals.selection import parts_of
     from evals.store import open_run
 
     runs = [open_run(path) for path in options.runs]
-    found = compare_runs(runs, Options(allow=parts_of(options.allow)))
-    show_comparison(found, as_json=options.json)
+    how = Options(allow=parts_of(options.allow))
+    series = is_series(runs)
+    runs = [run for _, run in in_step_order(runs)] if series else runs
+    found = compare_runs(runs, how)
+    show_comparison(found, ablate(runs, how) if series else None, as_json=options.json)
     if options.out:
         from reports.compare_report import build_comparison
 
@@ -143,7 +146,10 @@ def leaderboard(options: argparse.Namespace) -> int:
     board = update_folder(options.update, runs, **about) if options.update else build_board(runs, **about)
     show_board(board, as_json=options.json)
     if options.out:
+        from reports.leaderboard_report import build_leaderboard
+
         write_board(board, options.out)
+        print(f"report: {build_leaderboard(board, options.out)}", file=sys.stderr)
     return 0
 
 
@@ -168,21 +174,32 @@ def baseline(options: argparse.Namespace) -> int:
 
 
 def gate(options: argparse.Namespace) -> int:
-    """Judge a candidate run."""
+    """Judge a candidate run, or with --perf the speed of several."""
     from evals.console import show_verdict
-    from evals.errors import ComparisonError
-    from evals.gate import judge, open_baseline, write_not_comparable, write_verdict
+    from evals.errors import ComparisonError, SpecError
+    from evals.gate import judge, judge_speed, open_baseline, write_not_comparable, write_verdict
     from evals.selection import parts_of
     from evals.store import open_run
 
-    out = options.out or options.candidate
+    if not options.perf and len(options.baseline) + len(options.candidate) > 2:
+        raise SpecError("gate judges one candidate against one baseline folder; several runs a side are for --perf.")
+    out = options.out or options.candidate[0]
+    candidates = [open_run(path) for path in options.candidate]
     try:
-        judged = open_baseline(options.baseline), open_run(options.candidate)
-        verdict = judge(*judged, allow=parts_of(options.allow), strict=options.strict)
+        if options.perf:
+            speed = judge_speed([open_run(path) for path in options.baseline], candidates)
+            write_verdict(speed, out)
+            show_verdict(speed, as_json=options.json)
+            return speed.exit_code
+        baseline = open_baseline(options.baseline[0])
+        verdict = judge(baseline, candidates[0], allow=parts_of(options.allow), strict=options.strict)
     except ComparisonError as error:
         write_not_comparable(error, out)
         raise
     write_verdict(verdict, out)
+    from reports.gate_report import build_gate
+
+    print(f"report: {build_gate(verdict, out)}", file=sys.stderr)
     show_verdict(verdict, as_json=options.json)
     return verdict.exit_code
 

@@ -111,8 +111,11 @@ def _add_decisions(commands: Subcommands) -> None:
     baseline.add_argument("--margin", action="append", default=[], metavar="NAME=VALUE", help="0.01 is one point")
 
     gate = _command(commands, "gate", "pass, fail or inconclusive: a candidate run against a baseline", as_json=True)
-    gate.add_argument("--baseline", type=Path, required=True, help="folder that `baseline create` made")
-    gate.add_argument("--candidate", type=Path, required=True, metavar="RUN", help="run directory")
+    gate.add_argument(
+        "--baseline", type=Path, nargs="+", required=True, help="folder that `baseline create` made; with --perf, runs"
+    )
+    gate.add_argument("--candidate", type=Path, nargs="+", required=True, metavar="RUN", help="run directory")
+    gate.add_argument("--perf", action="store_true", help="judge speed, from interleaved runs of both sides")
     gate.add_argument("--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so")
     gate.add_argument("--strict", action="store_true", help="each task must pass on its own")
     gate.add_argument("--out", type=Path, help="folder for verdict.json, junit.xml and report.md (default: the run's)")

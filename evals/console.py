@@ -13,9 +13,9 @@ from evals.errors import SpecError
 from evals.store import Run
 
 if TYPE_CHECKING:
-    from evals.compare import Comparison, TaskComparison
+    from evals.compare import Ablation, Comparison, TaskComparison
     from evals.doctor import Check
-    from evals.gate import Verdict
+    from evals.gate import SpeedVerdict, Verdict
     from evals.leaderboard import Board
 
 
@@ -81,12 +81,12 @@ def show_results(run: Run, *, as_json: bool) -> None:
     print(f"run directory: {run.path}", file=sys.stderr)
 
 
-def show_comparison(comparisons: Sequence[Comparison], *, as_json: bool) -> None:
-    """Each comparison's sentence, then its tasks: both scores, difference with interval, adjusted p, flips."""
+def show_comparison(comparisons: Sequence[Comparison], ablation: Ablation | None, *, as_json: bool) -> None:
+    """Each comparison's tasks (scores, difference with interval, adjusted p, flips) and sentence; then the curves."""
     if as_json:
         from evals.compare import comparison_json
 
-        print_json(comparison_json(comparisons))
+        print_json(comparison_json(comparisons, ablation))
         return
     for found in comparisons:
         columns = ["task", "A", "B", "B − A", "95 % interval", "p (Holm)", "fell", "rose", "verdict"]
@@ -96,6 +96,21 @@ def show_comparison(comparisons: Sequence[Comparison], *, as_json: bool) -> None
         for warning in found.warnings:
             print(f"note: {warning}")
         print(found.sentence)
+    if ablation is not None:
+        columns = ["step", "run", "macro", "rank", *(curve.task for curve in ablation.curves)]
+        print_table("checkpoints", columns, _ablation_rows(ablation), range(2, len(columns)))
+        for curve in ablation.curves:
+            gained = "never" if curve.first_gain is None else f"from step {curve.first_gain:,} on"
+            print(f"{curve.task}: significantly above the first step {gained}")
+        print(ablation.sentence)
+
+
+def _ablation_rows(ablation: Ablation) -> Iterable[list[str]]:
+    for i, point in enumerate(ablation.macro):
+        best, worst = ablation.ranks[i]
+        rank = f"{best}" if best == worst else f"{best}–{worst}"
+        tasks = [_number(curve.points[i].value, curve.scale) for curve in ablation.curves]
+        yield [f"{point.step:,}", point.run, _number(point.value, (0.0, 1.0)), rank, *tasks]
 
 
 def _comparison_row(task: TaskComparison) -> list[str]:
@@ -118,7 +133,7 @@ def _comparison_row(task: TaskComparison) -> list[str]:
     ]
 
 
-def show_verdict(verdict: Verdict, *, as_json: bool) -> None:
+def show_verdict(verdict: Verdict | SpeedVerdict, *, as_json: bool) -> None:
     """A gate's verdict in words, or whole as JSON."""
     if as_json:
         from evals.gate.outputs import verdict_json

@@ -1,6 +1,6 @@
 """Two or more runs on the same questions: what differs, how surely, and where."""
 
-from evals.compare.ablation import Ablation, ablate
+from evals.compare.ablation import Ablation, ablate, in_step_order, is_series
 from evals.compare.records import CategoryComparison, Comparison, Efficiency, TaskComparison, as_json
 from evals.compare.runs import Options, compare_runs, comparison_json
 
@@ -15,4 +15,6 @@ __all__ = [
     "as_json",
     "compare_runs",
     "comparison_json",
+    "in_step_order",
+    "is_series",
 ]

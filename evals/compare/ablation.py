@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.compare.evidence import RunLike
 from evals.compare.identity import mismatches, require_comparable
@@ -14,6 +15,7 @@ from evals.compare.runs import Options
 from evals.errors import ComparisonError
 from evals.statistics import holm, interval, paired_difference, rank_intervals, significantly_better
 
+AnyRun = TypeVar("AnyRun", bound=RunLike)
 _STEP = re.compile(r"(?:step|iter|checkpoint|ckpt|global_step)[-_= ]?0*(\d+)([kKmM]?)(?![0-9A-Za-z])")
 _FACTOR = {"": 1, "k": 10**3, "m": 10**6}
 
@@ -36,11 +38,12 @@ class Curve:
     Attributes:
         first_gain: first step whose score is significantly above the first step's: one-sided paired tests, Holm over
             all later steps, 5 %; None if none is.
-        p_gain: the adjusted p of each later step, in order.
+        p_gain: the adjusted p of each later step, in order. scale: None for an open end.
     """
 
     task: str
     statistic: str
+    scale: tuple[float | None, float | None]
     points: tuple[Point, ...]
     first_gain: int | None
     p_gain: tuple[float | None, ...]
@@ -88,13 +91,13 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def in_step_order(runs: Sequence[RunLike]) -> list[tuple[int, RunLike]]:
+def in_step_order(runs: Sequence[AnyRun]) -> list[tuple[int, AnyRun]]:
     """(step, run), ascending.
 
     Raises:
         ComparisonError: a run has no step, or two have the same.
     """
-    found: dict[int, RunLike] = {}
+    found: dict[int, AnyRun] = {}
     for run in runs:
         step = step_of(run)
         if step is None:
@@ -106,6 +109,12 @@ def in_step_order(runs: Sequence[RunLike]) -> list[tuple[int, RunLike]]:
             raise ComparisonError(f"{found[step].path} and {run.path} are both step {step}. Keep one run a step.")
         found[step] = run
     return sorted(found.items(), key=lambda item: item[0])
+
+
+def is_series(runs: Sequence[RunLike]) -> bool:
+    """Whether these are checkpoints of one training: three or more, each of another step."""
+    steps = [step_of(run) for run in runs]
+    return len(runs) > 2 and None not in steps and len(set(steps)) == len(steps)
 
 
 def ablate(runs: Sequence[RunLike], options: Options | None = None) -> Ablation:
@@ -154,7 +163,8 @@ def _curve(panel: Panel, task: str, steps: Sequence[int]) -> Curve:
         raw.append(diff.p_rise)
     adjusted = holm(raw)
     gained = [step for step, p in zip(steps[1:], adjusted, strict=True) if p is not None and p <= 0.05]
-    return Curve(task, start.statistic.name, tuple(points), gained[0] if gained else None, tuple(adjusted))
+    low, high = (end if math.isfinite(end) else None for end in start.statistic.scale)
+    return Curve(task, start.statistic.name, (low, high), tuple(points), gained[0] if gained else None, tuple(adjusted))
 
 
 def _sentence(macro: Sequence[Point], best: int | None, ranks: Sequence[tuple[int, int]]) -> str:

@@ -26,9 +26,11 @@ RUN_QUANTITIES = (
 
 def hardware_note(a: RunLike, b: RunLike) -> str:
     """Why efficiency cannot be compared; empty where it can."""
+    if any(run.manifest.get("imported") for run in (a, b)):
+        return "efficiency not compared: an imported run has none"
     keys = [run.manifest.get("environment", {}).get("hardware_key") for run in (a, b)]
     if None in keys:
-        return "efficiency not compared: a run has no hardware (imported)"
+        return "efficiency not compared: a run does not say on which hardware"
     if keys[0] != keys[1]:
         return f"efficiency not compared: different hardware ({keys[0]} and {keys[1]})"
     return ""

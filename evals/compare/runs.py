@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.compare.efficiency import hardware_note, run_ratios, task_ratios
 from evals.compare.evidence import Evidence, Joined, RunLike, join, load_evidence, take_units
 from evals.compare.identity import Mismatch, check_allowed, mismatches, require_comparable
-from evals.compare.records import CategoryComparison, Comparison, TaskComparison
+from evals.compare.records import CategoryComparison, Comparison, TaskComparison, as_json
 from evals.compare.sentences import overall_sentence, task_sentence, verdict_of
 from evals.errors import ComparisonError
 from evals.statistics import (
@@ -22,6 +22,9 @@ from evals.statistics import (
     macro_mean,
     paired_difference,
 )
+
+if TYPE_CHECKING:
+    from evals.compare.ablation import Ablation
 
 EQUIVALENCE_MARGIN = 0.01  # one point: what most readers would call the same, stated in every output
 CATEGORY_RESAMPLES = 500  # exploratory intervals need no more digits
@@ -226,8 +229,7 @@ def _judged_overall(comparison: Comparison, margin: float) -> Comparison:
     return replace(comparison, verdict=verdict, sentence=sentence)
 
 
-def comparison_json(found: Sequence[Comparison]) -> dict[str, Any]:
-    """The document that ``compare --json`` prints and reports read."""
-    from evals.compare.records import as_json
-
-    return {"schema_version": 1, "kind": "comparison", "comparisons": [as_json(c) for c in found]}
+def comparison_json(found: Sequence[Comparison], ablation: Ablation | None = None) -> dict[str, Any]:
+    """The document that ``compare --json`` prints and reports read; ``ablation`` is null where runs are no series."""
+    comparisons = [as_json(comparison) for comparison in found]
+    return {"schema_version": 1, "kind": "comparison", "comparisons": comparisons, "ablation": as_json(ablation)}

@@ -13,6 +13,8 @@ from evals.compare.records import as_json
 from evals.errors import ComparisonError, StoreError
 from evals.files import write_bytes, write_json
 from evals.gate.rule import FAIL, INCONCLUSIVE, PASS, TaskFinding
+from evals.gate.speed import SpeedVerdict
+from evals.gate.speed_rule import SpeedFinding
 from evals.gate.verdict import Verdict
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -21,11 +23,15 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARK = {PASS: "✅", FAIL: "❌", INCONCLUSIVE: "❔"}
 
 
-def write_verdict(verdict: Verdict, folder: Path) -> None:
+def write_verdict(verdict: Verdict | SpeedVerdict, folder: Path) -> None:
     """Write verdict.json, junit.xml and report.md, and append the report to the CI's job summary where there is one."""
     write_json(folder / "verdict.json", verdict_json(verdict))
-    write_bytes(folder / "junit.xml", junit(verdict))
-    report = markdown(verdict)
+    if isinstance(verdict, SpeedVerdict):
+        cases, report = [_finding_case(finding) for finding in verdict.findings], speed_markdown(verdict)
+        write_bytes(folder / "junit.xml", _suite("speed gate", cases))
+    else:
+        report = markdown(verdict)
+        write_bytes(folder / "junit.xml", junit(verdict))
     write_bytes(folder / "report.md", report.encode())
     append_summary(report)
 
@@ -59,9 +65,10 @@ def append_summary(report: str) -> None:
         ) from error
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as plain JSON."""
-    document: dict[str, Any] = {"schema_version": 1, "kind": "verdict"} | as_json(verdict)
+def verdict_json(verdict: Verdict | SpeedVerdict) -> dict[str, Any]:
+    """The verdict as plain JSON; ``kind`` is "verdict" or "speed_verdict"."""
+    kind = "speed_verdict" if isinstance(verdict, SpeedVerdict) else "verdict"
+    document: dict[str, Any] = {"schema_version": 1, "kind": kind} | as_json(verdict)
     return document
 
 
@@ -70,6 +77,10 @@ def junit(verdict: Verdict) -> bytes:
     a failure, as is a task that does not pass on its own then."""
     cases = [_macro_case(verdict), *(_task_case(verdict, task) for task in verdict.rule.tasks)]
     cases += [_guard_case(guard.kind, guard.task, guard.kept, guard.detail) for guard in verdict.guards]
+    return _suite(f"gate {verdict.baseline}", cases)
+
+
+def _suite(name: str, cases: Sequence[ElementTree.Element]) -> bytes:
     counts = {
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
@@ -77,9 +88,19 @@ def junit(verdict: Verdict) -> bytes:
         "errors": "0",
     }
     suites = ElementTree.Element("testsuites", {"name": "gate", **counts})
-    suite = ElementTree.SubElement(suites, "testsuite", {"name": _xml(f"gate {verdict.baseline}"), **counts})
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": _xml(name), **counts})
     suite.extend(cases)
     return _serialised(suites)
+
+
+def _finding_case(finding: SpeedFinding) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname="gate.speed", name=finding.quantity)
+    _properties(case, {"ratio": finding.ratio, "low": finding.low, "high": finding.high, "margin": finding.margin})
+    if finding.outcome == FAIL:
+        ElementTree.SubElement(case, "failure", message=_xml(finding.reason), type=FAIL)
+    elif finding.outcome == INCONCLUSIVE:
+        ElementTree.SubElement(case, "skipped", message=_xml(finding.reason))
+    return case
 
 
 def _task_case(verdict: Verdict, task: TaskFinding) -> ElementTree.Element:
@@ -171,12 +192,28 @@ def markdown(verdict: Verdict, limit: int = REPORT_LIMIT) -> str:
         f"{_p(rule.macro.p_fall)} | {_points(rule.detectable, signed=False)} | margin {rule.margin * 100:.1f} |"
     )
     rows = [_row(verdict, task) for task in sorted(rule.tasks, key=lambda t: (t.outcome != FAIL, t.gain or 0.0))]
-    tail = ["", *_guard_lines(verdict), *_warning_lines(verdict), "### What to do next", "", _advice(verdict), ""]
+    tail = ["", *_guard_lines(verdict), *_warning_lines(verdict), "### What to do next", "", advice(verdict), ""]
     tail.append(
         f"<sub>candidate {_cell(verdict.candidate)} against baseline {_cell(verdict.baseline)} "
         f"({_cell(verdict.baseline_run)}, {verdict.baseline_sha256[:12]}), {verdict.samples:,} samples</sub>\n"
     )
     return _fitted([*head, *table], rows, tail, limit)
+
+
+def speed_markdown(verdict: SpeedVerdict) -> str:
+    """The speed verdict as a pull-request comment."""
+    lines = [f"## {_MARK[verdict.outcome]} Speed gate: {verdict.outcome}", "", _cell(verdict.sentence), ""]
+    lines += ["| Quantity | Worse by [95 % one-sided bounds] | Margin | Pairs | |", "|---|--:|--:|--:|---|"]
+    for f in verdict.findings:
+        change = f"{_worse(f.ratio)} [{_worse(f.low)}, {_worse(f.high)}]"
+        verdict_cell = f"{_MARK[f.outcome]} {f.reason}"
+        lines.append(f"| {f.quantity} | {change} | {f.margin * 100:.0f} % | {f.n_pairs} | {verdict_cell} |")
+    runs = f"{', '.join(verdict.baseline_runs)} against {', '.join(verdict.candidate_runs)}"
+    return "\n".join([*lines, "", f"<sub>{_cell(runs)} on hardware {_cell(verdict.hardware_key)}</sub>", ""])
+
+
+def _worse(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{(ratio - 1) * 100:+.1f} %"
 
 
 def _fitted(before: Sequence[str], rows: Sequence[str], after: Sequence[str], limit: int) -> str:
@@ -217,7 +254,8 @@ def _warning_lines(verdict: Verdict) -> list[str]:
     return ["### Read with care", "", *(f"- {_cell(line)}" for line in verdict.warnings), ""]
 
 
-def _advice(verdict: Verdict) -> str:
+def advice(verdict: Verdict) -> str:
+    """What to do next, in a sentence or two."""
     if verdict.outcome == PASS:
         return "Nothing. If the change is meant to move scores up, update the baseline after merging."
     if verdict.outcome == FAIL:

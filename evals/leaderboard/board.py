@@ -159,7 +159,8 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
     held = [(c, evidence[c.task]) for c in columns if c.task in cells]
     parts = [score_part(c.task, e.statistic, e.clusters, c.weight) for c, e in held]
     macro = macro_mean([] if missing else parts)
-    environment = run.manifest.get("environment") or {}
+    imported = bool(run.manifest.get("imported"))
+    environment = {} if imported else run.manifest.get("environment") or {}  # an import's machine measured nothing
     return Entry(
         run=run.manifest["run_id"],
         model=str(model.get("model") or model.get("name") or run.manifest["run_id"]),
@@ -168,7 +169,7 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
         dtype=model.get("dtype"),
         revision=model.get("revision") or _short(model.get("weights")),
         parameters=model.get("parameters"),
-        imported=bool(run.manifest.get("imported")),
+        imported=imported,
         created=run.manifest.get("created"),
         cells=cells,
         missing=missing,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from memory_runs import MemoryRun, MemoryTask, flipped, right, stored
 
+import run_eval
 from evals.compare import compare_runs, comparison_json
 from evals.errors import StoreError
 from evals.gate import create_baseline, judge
@@ -57,3 +58,32 @@ def test_a_task_of_which_every_request_failed_is_undefined(tmp_path):
     task = compare_runs(runs)[0].tasks[0]
     assert (task.verdict, task.difference.value, task.unscored) == ("undefined", None, 0)
     assert "not every sample was scored in t" in build_board(runs).groups[0].entries[0].unranked
+
+
+def test_checkpoints_on_the_command_line_are_ordered_and_shown_as_a_series(tmp_path, capsys):
+    scores = right(300, 0.4)
+    paths = [
+        str(stored(MemoryRun(f"step-{step}", {"t": MemoryTask(flipped(scores, 0, gain))}), tmp_path / f"step-{step}"))
+        for step, gain in ((300, 90), (100, 0), (200, 40))
+    ]
+    assert run_eval.main(["compare", *paths, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [c["a"] for c in document["comparisons"]] == ["step-100", "step-100"]
+    assert document["ablation"]["steps"] == [100, 200, 300]
+    assert run_eval.main(["compare", *paths]) == 0
+    assert "significantly above the first step from step 200 on" in capsys.readouterr().out
+
+
+def test_the_gate_on_the_command_line_has_its_exit_codes(tmp_path):
+    scores = right(500, 0.7)
+    made = {"a": scores, "b": scores, "bad": flipped(scores, 90, 0)}
+    paths = {n: str(stored(MemoryRun(n, {"t": MemoryTask(s)}), tmp_path / n)) for n, s in made.items()}
+    base = str(tmp_path / "baseline")
+    assert run_eval.main(["baseline", "create", paths["a"], paths["b"], "--name", "n", "--out", base]) == 0
+    assert run_eval.main(["gate", "--baseline", base, "--candidate", paths["b"]]) == 0
+    assert run_eval.main(["gate", "--baseline", base, "--candidate", paths["bad"]]) == 1
+    assert (tmp_path / "bad" / "junit.xml").exists()
+    other = MemoryRun("other", {"t": MemoryTask(scores, identity={"prompt": "p9"})})
+    assert run_eval.main(["gate", "--baseline", base, "--candidate", str(stored(other, tmp_path / "other"))]) == 4
+    assert json.loads((tmp_path / "other" / "verdict.json").read_text())["outcome"] == "NOT COMPARABLE"
+    assert run_eval.main(["gate", "--baseline", base, base, "--candidate", paths["b"]]) == 2

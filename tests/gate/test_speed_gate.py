@@ -1,6 +1,8 @@
 """The speed gate: runs are the replicates, they are interleaved, on one machine, or there is no verdict."""
 
+import json
 import math
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import scipy.stats
 from memory_runs import MemoryRun, MemoryTask
 
 from evals.errors import ComparisonError
+from evals.gate import write_verdict
 from evals.gate.speed import judge_speed, run_speed
 from evals.gate.speed_rule import judge_pairs, judge_stored, schedule
 
@@ -95,6 +98,16 @@ def test_runs_are_paired_in_time_and_judged():
     assert (slower.outcome, slower.exit_code) == ("FAIL", 1)
     assert slower.findings[0].ratio == pytest.approx(1.1, rel=0.02)
     assert "latency_ms slower by" in slower.sentence
+
+
+def test_the_verdict_is_written_for_programs_ci_and_people(tmp_path, monkeypatch):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    write_verdict(judge_speed(*sides(1.1)), tmp_path)
+    document = json.loads((tmp_path / "verdict.json").read_text())
+    assert (document["kind"], document["outcome"], document["exit_code"]) == ("speed_verdict", "FAIL", 1)
+    root = ElementTree.fromstring((tmp_path / "junit.xml").read_bytes())
+    assert (root.get("tests"), root.get("failures")) == ("1", "1")
+    assert "| latency_ms | +" in (tmp_path / "report.md").read_text()
 
 
 def test_runs_that_were_not_interleaved_are_refused():
