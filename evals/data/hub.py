@@ -125,13 +125,20 @@ def _prepared(data: DataSpec, config: str, split: str, cache: Path) -> pa.Table 
 def _prepare(data: DataSpec, config: str, split: str, cache: Path, task: str) -> pa.Table:
     """Download and prepare one part under its first id that exists, and note where it lies."""
     refused: list[str] = []
+    # A copy that is noted but not whole any more is built anew from what was downloaded.
+    again = "reuse_cache_if_exists" if _note(data, config, split, cache).exists() else "reuse_dataset_if_exists"
     for name in (data.id, *data.aliases):
         try:
             with _Errors(f"Task {task!r}: {name}{f' ({config})' if config else ''}, split {split!r}"):
                 import datasets
 
                 loaded = datasets.load_dataset(
-                    name, config or None, split=split, revision=data.revision, cache_dir=str(cache / "hub")
+                    name,
+                    config or None,
+                    split=split,
+                    revision=data.revision,
+                    cache_dir=str(cache / "hub"),
+                    download_mode=again,
                 )
         except _NotFoundError as error:
             refused.append(str(error))
@@ -179,7 +186,7 @@ class _Errors:
             return
         chain = list(_chain(error))
         names = {type(link).__name__ for link in chain} | {base.__name__ for x in chain for base in type(x).__mro__}
-        if not names & {"OSError", "ValueError", "RuntimeError", "HTTPError", "DatasetsError"}:
+        if not names & {"OSError", "ValueError", "RuntimeError", "HTTPError", "DatasetsError", "TarError"}:
             return
         text = "; ".join(dict.fromkeys(" ".join(str(link).split())[:300] for link in chain))
         if "GatedRepoError" in names or "gated" in text.lower():

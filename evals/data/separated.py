@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def read_separated(path: Path, delimiter: str, cache: Path) -> pa.Table:
     import pyarrow as pa
 
     if path.stat().st_size < COPY_FROM_BYTES:
-        return pa.Table.from_batches(_batches(path, delimiter), schema=_schema(path, delimiter))
+        return pa.Table.from_batches(list(_batches(path, delimiter)), schema=_schema(path, delimiter))
     stat = path.stat()
     key = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:16]
     copy = cache / "tables" / f"{path.stem}-{key}.arrow"
@@ -53,7 +54,10 @@ def read_separated(path: Path, delimiter: str, cache: Path) -> pa.Table:
 def _schema(path: Path, delimiter: str) -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([(name, pa.large_string()) for name in next(_rows(path, delimiter))[1]])
+    header = next(_rows(path, delimiter), None)
+    if header is None:
+        raise DataError(f"{path} is empty; expected a header line with the column names.")
+    return pa.schema([(name, pa.large_string()) for name in header[1]])
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -61,23 +65,20 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     # The reader's limit is one for the process; setting it is the only way to read cells of more than 128 KiB.
     csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             for row in reader:
                 if row:
                     yield reader.line_num, row
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{path}:{reader.line_num + 1} cannot be read: {error}. Is the file complete?") from error
-        if not reader.line_num:
-            raise DataError(f"{path} is empty; expected a header line with the column names.")
 
 
 def _batches(path: Path, delimiter: str) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    rows = _rows(path, delimiter)
-    _, names = next(rows)
-    schema = pa.schema([(name, pa.large_string()) for name in names])
+    schema = _schema(path, delimiter)
+    names, rows = schema.names, itertools.islice(_rows(path, delimiter), 1, None)
     gathered: list[list[str]] = []
     size = 0
     for line, row in rows:
