@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from reports import compare_tables, figures, page, samples_view, svg
 from reports import format as fmt
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
+from reports.markdown import true_minus
 from reports.run_report import SCRIPTS, command, identity, task_rows
 from reports.tables import Table, to_csv, to_markdown
 
@@ -103,7 +103,7 @@ def html(runs: Sequence[Run], found: Sequence[Comparison]) -> str:
 
 def spoken(sentence: str, name: str) -> str:
     """The verdict with B's own name in it and true minus signs: ``B, omnilmm-small, is better``."""
-    sentence = re.sub(r"(?<!\w)-(?=\d)", fmt.MINUS, sentence)
+    sentence = true_minus(sentence)
     return sentence.replace("B is ", f"B, {name}, is ", 1) if name and sentence.startswith("B is ") else sentence
 
 

@@ -65,6 +65,18 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a scatter plot with its interval in y; ``front`` where no other is better in both."""
+
+    label: str
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    front: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """One line of a stacked bar plot; None is a part that was not measured."""
 
@@ -230,3 +242,24 @@ def curves(lines: Sequence[Curve], *, x_axis: str, y_axis: str, steps: bool = Fa
             axes.legend(**(above if narrow else beside), handlelength=2.4)
 
     return draw(2.7 + (0.2 * len(lines) if narrow else 0), paint, narrow=narrow)
+
+
+def scatter(points: Sequence[Point], *, x_axis: str, y_axis: str, narrow: bool = False) -> Figure:
+    """Points with their intervals; those of the front are filled and joined."""
+
+    def paint(axes: Axes) -> None:
+        axes.grid(axis="both")
+        front = sorted((point.x, point.y) for point in points if point.front)
+        axes.plot([x for x, _ in front], [y for _, y in front], color=MUTED, linewidth=1, linestyle=_DASHES[1])
+        for point in points:
+            if point.low is not None and point.high is not None:
+                axes.plot([point.x] * 2, [point.low, point.high], color=BLUE, linewidth=1.2)
+            face = BLUE if point.front else PAPER
+            axes.plot([point.x], [point.y], "o", color=BLUE, markersize=6.5, markerfacecolor=face)
+            axes.annotate(short(point.label, narrow), (point.x, point.y), (6, 4), textcoords="offset points")
+        axes.margins(x=0.25, y=0.2)
+        axes.set_xlabel(x_axis)
+        axes.set_ylabel(y_axis)
+        axes.tick_params(axis="y", colors=MUTED)
+
+    return draw(2.9, paint, narrow=narrow)

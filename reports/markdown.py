@@ -14,6 +14,11 @@ def clean(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
 
 
+def true_minus(text: str) -> str:
+    """The text with a minus sign where a hyphen stands before a number."""
+    return re.sub(r"(?<!\w)-(?=\d)", "\u2212", text)
+
+
 def escape(text: str) -> str:
     """Text as literal Markdown on one line: no markup, no HTML, no table bars, no mentions of people."""
     text = _SPECIAL.sub(r"\\\1", " ".join(clean(text).splitlines()))

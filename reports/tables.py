@@ -55,11 +55,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its head, whether it holds numbers (right-aligned), and what the head means."""
+    """One column: its head, whether it holds numbers (right-aligned), what it means, and the group it hides with."""
 
     label: str
     numeric: bool = True
     hint: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

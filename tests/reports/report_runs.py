@@ -129,6 +129,7 @@ def task_result(rows: Sequence[ScoredSample], **changes: Any) -> dict[str, Any]:
             "headline": "accuracy",
             "metric": "accuracy",
             "n": len(rows),
+            "n_requests": len(rows),
         },
         **{
             "n_scored": n,
