@@ -39,7 +39,7 @@ def adapter_class(name: str) -> type[ModelAdapter]:
     raise AdapterError(f"Unknown adapter {name!r}.{hint} Known adapters: {', '.join(adapter_names())}.")
 
 
-def load_adapter(name: str, **options: Any) -> ModelAdapter:
+def load_adapter(name: str, /, **options: Any) -> ModelAdapter:
     """Build an adapter: ``load_adapter("omnilmm", checkpoint=..., dtype=..., device=...)``.
 
     Raises:

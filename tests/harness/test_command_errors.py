@@ -1,0 +1,227 @@
+"""What a user gets for a mistake: one paragraph with the remedy, the right exit code, and no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scripted_adapters import Scripted
+from small_tasks import SmallTask, small_task
+
+import run_eval
+from evals.runner import execute
+from model_adapters.registry import ADAPTERS
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallTask:
+    monkeypatch.setitem(ADAPTERS, "scripted", "scripted_adapters:Scripted")
+    return small_task(tmp_path)
+
+
+class Command:
+    """Runs one command in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr."""
+        try:
+            code = run_eval.main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse
+            code = int(stop.code or 0)
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+def run_arguments(task: SmallTask, *more: object) -> list[object]:
+    place = ["--data-root", task.folder, "--out", task.folder / "run", "--no-report", "--quiet"]
+    return ["run", task.yaml, "--model", "scripted", *place, *more]
+
+
+def one_paragraph(err: str, *parts: str) -> bool:
+    """The error is one paragraph without a traceback, and names all parts."""
+    start = err.index("error: ")
+    return "Traceback" not in err and "\n\n" not in err[start:].strip() and all(part in err for part in parts)
+
+
+def test_a_run_that_is_fine_ends_with_zero(task: SmallTask, command: Command) -> None:
+    code, out, _ = command(*run_arguments(task))
+    assert code == 0
+    assert "colours" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["run", "easyvqq", "--model", "null"], ["Unknown task 'easyvqq'", "Did you mean 'easyvqa'?"]),
+        (["run", "demoo", "--model", "null"], ["Unknown task 'demoo'", "Did you mean 'demo'?"]),
+        (["plan", "wrods_ocr"], ["Did you mean 'words_ocr'?"]),
+        (["run", "nowhere/task.yaml"], ["Cannot read", "task.yaml", "No such file"]),
+        (["score", "no-such-run"], ["no-such-run/manifest.json does not exist", "not a run directory"]),
+        (["report", "no-such-run"], ["manifest.json does not exist"]),
+        (["compare", "no-such-run", "nor-this"], ["manifest.json does not exist"]),
+        (["validate", "nowhere/task.yaml"], []),
+    ],
+)
+def test_names_that_lead_nowhere(command: Command, arguments: list[str], parts: list[str]) -> None:
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert one_paragraph(err, *parts) if arguments[0] != "validate" else "Cannot read" in out
+
+
+def test_an_unknown_adapter_is_named_with_the_nearest(task: SmallTask, command: Command) -> None:
+    code, _, err = command(*run_arguments(task, "--model", "omnilm"))
+    assert code == 2
+    assert one_paragraph(err, "Unknown adapter 'omnilm'. Did you mean 'omnilmm'?")
+
+
+@pytest.mark.parametrize(
+    ("option", "parts"),
+    [
+        (["-o", "batchsize=3"], ["has no option 'batchsize'", "Did you mean 'batch_size'?"]),
+        (["-o", "batch_size"], ["expected KEY=VALUE"]),
+        (["-o", "name=[1"], ["the value is not plain"]),
+        (["--preset", "oficial"], ["has no preset 'oficial'"]),
+        (["--limit", "0"], ["limit of 0 samples", "at least 1"]),
+        (["--ids", "/no/such/file"], ["--ids /no/such/file: No such file"]),
+    ],
+)
+def test_options_that_are_wrong(task: SmallTask, command: Command, option: list[str], parts: list[str]) -> None:
+    code, _, err = command(*run_arguments(task, *option))
+    assert code == 2
+    assert one_paragraph(err, *parts)
+
+
+def test_an_unknown_flag_is_a_usage_error(task: SmallTask, command: Command) -> None:
+    code, _, err = command(*run_arguments(task, "--limt", "3"))
+    assert code == 2
+    assert "unrecognized arguments: --limt" in err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "parts"),
+    [
+        ('"metrcs"', '"metrics"', ["colours.yaml:", "unknown key 'metrcs'", "Did you mean 'metrics'?"]),
+        (
+            '"exact_mach"',
+            '"exact_match"',
+            ["colours.yaml:", "unknown metric 'exact_mach'. Did you mean 'exact_match'?"],
+        ),
+        ('"version": "two"', '"version": 1', ["colours.yaml:5: version:", "'two'"]),
+        ('"name": "colors"', '"name": "colours"', ["colours.yaml:", "the task's name is 'colors'"]),
+        ("[[", "[", ["colours.yaml:", "not valid YAML"]),
+    ],
+)
+def test_typos_in_a_task_are_found_with_file_and_line(
+    task: SmallTask, command: Command, wrong: str, right: str, parts: list[str]
+) -> None:
+    task.yaml.write_text(task.yaml.read_text().replace(right, wrong, 1))
+    code, _, err = command(*run_arguments(task))
+    assert code == 2
+    assert one_paragraph(err, *parts)
+
+
+@pytest.mark.parametrize(
+    ("data", "parts"),
+    [
+        ("", ["empty"]),
+        ('{"id": "a"}\n', ["has no column"]),
+        ('{"id": \n', ["colours.jsonl:1", "not valid JSON"]),
+        (None, ["no file matches", "--data-root"]),
+    ],
+)
+def test_data_that_is_missing_or_wrong(task: SmallTask, command: Command, data: str | None, parts: list[str]) -> None:
+    path = task.folder / "colours.jsonl"
+    path.unlink() if data is None else path.write_text(data)
+    code, _, err = command(*run_arguments(task))
+    assert code == 2
+    assert one_paragraph(err, *parts)
+
+
+def test_the_folder_of_another_run_is_refused_with_what_differs(task: SmallTask, command: Command) -> None:
+    assert command(*run_arguments(task))[0] == 0
+    code, _, err = command(*run_arguments(task, "-o", "name=another"))
+    assert code == 2
+    assert one_paragraph(err, "holds another run", "model.model: 'scripted' → 'another'", "--out", "--new")
+
+
+def test_a_missing_gpu_is_said_plainly(task: SmallTask, command: Command) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    code, _, err = command(*run_arguments(task, "--model", "omnilmm", "--device", "cuda"))
+    assert code == 2
+    assert one_paragraph(err, "'cuda'", "cpu")
+
+
+def test_too_many_failed_samples_end_with_five_after_results_are_written(
+    task: SmallTask, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Scripted, request: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Scripted, "answer", fail)
+    code, out, err = command(*run_arguments(task))
+    assert code == 5
+    assert "Traceback" not in err
+    assert "colours" in out
+    assert (task.folder / "run" / "results.json").exists()
+
+
+def test_an_interrupt_ends_with_130_and_says_how_to_go_on(
+    task: SmallTask, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: Scripted, request: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scripted, "answer", interrupt)
+    code, _, err = command(*run_arguments(task))
+    assert code == 130
+    assert "the same command continues" in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(task: SmallTask) -> None:
+    with pytest.raises(run_eval_error()):
+        run_eval.main(["--debug", "run", "no_such_task"])
+
+
+def run_eval_error() -> type[Exception]:
+    from evals.errors import EvalError
+
+    return EvalError
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "parts"),
+    [
+        ("responses/colours.jsonl", "{\n", ["colours.jsonl:1 is not a journal line"]),
+        ("questions/colours.jsonl.gz", "x", ["colours.jsonl.gz is damaged"]),
+        ("manifest.json", "{", ["manifest.json is not valid JSON"]),
+        ("manifest.json", "{}", ["schema version None"]),
+    ],
+)
+def test_a_damaged_run_is_not_scored(
+    task: SmallTask, command: Command, name: str, damage: str, parts: list[str]
+) -> None:
+    execute(task.job(task.folder / "run"), Scripted)
+    (task.folder / "run" / name).write_text(damage)
+    before = (task.folder / "run" / "results.json").read_bytes()
+    code, _, err = command("score", task.folder / "run")
+    assert code == 2
+    assert one_paragraph(err, *parts)
+    assert (task.folder / "run" / "results.json").read_bytes() == before
+
+
+def test_scoring_again_writes_the_same_bytes(task: SmallTask, command: Command) -> None:
+    execute(task.job(task.folder / "run"), Scripted)
+    before = {p: p.read_bytes() for p in (task.folder / "run").rglob("*") if p.is_file()}
+    assert command("score", task.folder / "run")[0] == 0
+    assert {p: p.read_bytes() for p in before} == before
