@@ -124,11 +124,12 @@ def compare(options: argparse.Namespace) -> int:
     series = is_series(runs)
     runs = [run for _, run in in_step_order(runs)] if series else runs
     found = compare_runs(runs, how)
-    show_comparison(found, ablate(runs, how) if series else None, as_json=options.json)
+    steps = ablate(runs, how) if series else None
+    show_comparison(found, steps, as_json=options.json)
     if options.out:
         from reports.compare_report import build_comparison
 
-        print(f"report: {build_comparison(runs, found, options.out).html}", file=sys.stderr)
+        print(f"report: {build_comparison(runs, found, options.out, steps).html}", file=sys.stderr)
     return 0
 
 

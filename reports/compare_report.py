@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from evals.compare import Comparison, comparison_json
+from evals.compare import Ablation, Comparison, comparison_json
 from evals.records import ScoredSample
 from evals.store import Run
 from reports import compare_tables, figures, page, samples_view, svg
@@ -19,6 +19,7 @@ from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
 from reports.markdown import true_minus
 from reports.run_report import SCRIPTS, command, identity, task_rows
+from reports.series import series_view
 from reports.tables import Table, to_csv, to_markdown
 
 
@@ -46,21 +47,24 @@ class Written:
     json: Path
 
 
-def build_comparison(runs: Sequence[Run], found: Sequence[Comparison], out_dir: Path) -> Written:
+def build_comparison(
+    runs: Sequence[Run], found: Sequence[Comparison], out_dir: Path, series: Ablation | None = None
+) -> Written:
     """Write the report of a comparison.
 
     Args:
         runs: two or more; the first (A) is what the others (B) are compared with.
         found: what :func:`evals.compare.compare_runs` says of them.
         out_dir: where to.
+        series: what :func:`evals.compare.ablate` says where the runs are checkpoints of one training.
 
     Raises:
         StoreError: the folder cannot be written.
     """
     document = json.dumps(comparison_json(found), ensure_ascii=False, indent=1, allow_nan=False)
     return Written(
-        page.write(out_dir / "comparison.html", html(runs, found)),
-        page.write(out_dir / "comparison.md", markdown(runs, found)),
+        page.write(out_dir / "comparison.html", html(runs, found, series)),
+        page.write(out_dir / "comparison.md", markdown(runs, found, series)),
         page.write(out_dir / "comparison.csv", to_csv(*compare_tables.csv_rows(found))),
         page.write(out_dir / "comparison.json", document + "\n"),
     )
@@ -80,7 +84,7 @@ def letters(count: int) -> list[str]:
     return ["A", "B"] if count == 2 else ["A", *(f"B{number}" for number in range(1, count))]
 
 
-def html(runs: Sequence[Run], found: Sequence[Comparison]) -> str:
+def html(runs: Sequence[Run], found: Sequence[Comparison], series: Ablation | None = None) -> str:
     """The whole page."""
     called, short = labels(runs), letters(len(runs))
     names = [f"{letter}: {label}" for letter, label in zip(short, called, strict=True)]
@@ -94,6 +98,7 @@ def html(runs: Sequence[Run], found: Sequence[Comparison]) -> str:
             f"{letter} is run {run.manifest['run_id']}" for letter, run in zip(short, runs, strict=True)
         ),
         "verdict": spoken(found[0].sentence, called[1]) if len(runs) == 2 else "",
+        "series": series_view(series, runs) if series else None,
         "pairs": [pair(one, number, called) for number, one in enumerate(found)],
         "kept": browser["kept"],
         "runs": [(name, command(run.manifest), identity(run.manifest)) for name, run in zip(names, runs, strict=True)],
@@ -204,7 +209,7 @@ def ratio_dots(found: Comparison) -> list[figures.Dot]:
     ]
 
 
-def markdown(runs: Sequence[Run], found: Sequence[Comparison]) -> str:
+def markdown(runs: Sequence[Run], found: Sequence[Comparison], series: Ablation | None = None) -> str:
     """The comparison for a pull request or a mail."""
     called, short = labels(runs), letters(len(runs))
     parts = ["# Comparison\n"]
@@ -213,6 +218,9 @@ def markdown(runs: Sequence[Run], found: Sequence[Comparison]) -> str:
         for letter, name, run in zip(short, called, runs, strict=True)
     ]
     parts.append("")
+    if series:
+        shown = series_view(series, runs)
+        parts += ["## Over the steps of training\n", escape_markdown(shown.sentence) + "\n", to_markdown(shown.table)]
     for number, one in enumerate(found):
         if len(runs) > 2:
             parts.append(f"## {escape_markdown(f'{short[number + 1]}: {called[number + 1]}')}\n")

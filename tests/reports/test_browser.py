@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import demo_run
+from report_runs import demo_run, sample, write_run, wrong
 
+from evals.leaderboard import build_board
+from reports.leaderboard_report import build_leaderboard
 from reports.run_report import build_report
 
 selenium = pytest.importorskip("selenium", reason="the browser tests need selenium (pip install selenium)")
@@ -218,3 +220,33 @@ def test_axe_finds_no_serious_violation(browser: WebDriver, run_page: str, theme
     found = browser.execute_async_script("axe.run().then(arguments[0])")
     serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
     assert [(v["id"], v["nodes"][0]["html"]) for v in serious] == []
+
+
+@pytest.fixture(scope="module")
+def board_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("board")
+
+    def rows(right: int) -> list[Any]:
+        return [sample(i, cluster=f"c{i}") if i < right else wrong(i) for i in range(60)]
+
+    runs = [write_run(folder / name, {"t": rows(n)}, model=name, run_id=name) for name, n in (("one", 55), ("two", 30))]
+    return build_leaderboard(build_board(runs), folder).as_uri()
+
+
+def test_a_view_of_the_leaderboard_can_be_shared_by_its_address(browser: WebDriver, board_page: str) -> None:
+    browser.get(board_page)
+    browser.find_element(By.CSS_SELECTOR, ".board-controls input[type=search]").send_keys("two")
+    browser.find_elements(By.CSS_SELECTOR, ".board-controls input[type=checkbox]")[3].click()
+    browser.find_element(By.CSS_SELECTOR, "#board thead th button").click()
+    address = browser.current_url
+    assert "q=two" in address
+    assert "hide=efficiency" in address
+    assert "sort=0.0.ascending" in address
+    browser.get("about:blank")
+    browser.get(address)
+    assert [row.text.split()[0] for row in browser.find_elements(By.CSS_SELECTOR, "#board tbody tr") if row.text] == [
+        "two"
+    ]
+    assert "Hardware" not in texts(browser, "#board thead th")
+    assert browser.find_element(By.CSS_SELECTOR, "#board thead th").get_attribute("aria-sort") == "ascending"
+    assert browser.get_log("browser") == []

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from report_runs import demo_run, sample, write_run, wrong
 
-from evals.compare import Comparison, compare_runs
+from evals.compare import Comparison, ablate, compare_runs
 from evals.store import Run
 from reports import compare_report, compare_tables
 from reports.compare_report import Written, build_comparison
+from reports.series import step_table
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,20 @@ def test_markdown_reads_as_a_comment(written: Written) -> None:
     assert text.startswith("# Comparison\n\n- A: small (early) (run early)\n- B: small (final) (run final)\n")
     assert "**Differences by task**" in text
     assert "**Flips**" in text
+
+
+def test_checkpoints_of_one_training_are_shown_as_curves_and_a_table_of_steps(tmp_path: Path) -> None:
+    rows = {
+        step: [sample(i, cluster=f"c{i}") if i < step // 4 else wrong(i) for i in range(300)]
+        for step in (400, 800, 1200)
+    }
+    runs = [write_run(tmp_path / f"step-{s}", {"t": r}, model=f"step {s}", run_id=f"step-{s}") for s, r in rows.items()]
+    series = ablate(runs)
+    written = build_comparison(runs, compare_runs(runs), tmp_path / "out", series)
+    html = written.html.read_text(encoding="utf-8")
+    assert "fig-series-wide" in html
+    assert 'id="steps"' in html
+    assert "**Scores by step**" in written.markdown.read_text(encoding="utf-8")
+    table = step_table(series, runs[0])
+    assert [row[0].text for row in table.rows] == ["400", "800", "1,200"]
+    assert [cell.text for cell in table.footer[0]] == ["First gain", "", "", "800"]
