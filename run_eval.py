@@ -43,10 +43,31 @@ def plan(options: argparse.Namespace) -> int:
 
 def list_(options: argparse.Namespace) -> int:
     """Names that the other commands take."""
-    from evals.console import show_list
+    from evals.console import TaskFilter, show_list
 
-    show_list(options.what, family=options.family, as_json=options.json)
+    keep = TaskFilter(options.family, options.licence, options.language)
+    show_list(options.what, keep, as_json=options.json)
     return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """A task's card."""
+    from evals.catalogue_views import show_card
+    from evals.selection import model_options, places_of
+    from evals.spec import find_task
+    from model_adapters import load_adapter
+
+    adapter = load_adapter(options.model, **model_options(options)) if options.model else None
+    show_card(find_task(options.task, options.preset), *places_of(options), adapter, as_json=options.json)
+    return 0
+
+
+def prefetch(options: argparse.Namespace) -> int:
+    """Get data onto this machine."""
+    from evals.catalogue_views import show_prefetch
+    from evals.selection import places_of, tasks_of
+
+    return show_prefetch(tasks_of(options.names), *places_of(options))
 
 
 def validate(options: argparse.Namespace) -> int:
@@ -221,6 +242,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "plan": plan,
     "list": list_,
+    "show": show,
+    "prefetch": prefetch,
     "validate": validate,
     "score": score,
     "report": report,

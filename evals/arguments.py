@@ -36,6 +36,18 @@ def parser() -> argparse.ArgumentParser:
     listing = _command(commands, "list", "tasks, suites, adapters, metrics and extractors", as_json=True)
     listing.add_argument("what", nargs="?", default="tasks", choices=LISTS, help="what to list (default: tasks)")
     listing.add_argument("--family", help="only tasks of this family")
+    listing.add_argument("--licence", help="only tasks whose licence has this in its name, for example cc-by-nc")
+    listing.add_argument("--language", help="only tasks with questions in this language, for example zh")
+
+    show = _command(commands, "show", "a task's card, with an example from its data where it is there", as_json=True)
+    show.add_argument("task", metavar="TASK|FILE", help="task name, or a YAML file")
+    show.add_argument("--preset", default="default", help="protocol preset")
+    _add_places(show)
+    _add_model(show, default=None)
+
+    fetch = _command(commands, "prefetch", "get the data of tasks onto this machine, to run without a network")
+    fetch.add_argument("names", nargs="+", metavar="TASK|SUITE|FILE", help="task or suite names, or YAML files")
+    _add_places(fetch)
 
     validate = _command(commands, "validate", "check task and suite files without touching data", as_json=True)
     validate.add_argument("names", nargs="*", metavar="TASK|SUITE|FILE", help="default: the whole catalogue")
@@ -79,13 +91,24 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
     part.add_argument("--sample", type=int, help="a random N samples of each task")
     part.add_argument("--ids", type=Path, help="only the sample ids in this file, one a line")
     command.add_argument("--seed", type=int, default=0, help="of --sample (default: 0)")
-    command.add_argument("--data-root", type=Path, default=Path("data"), help="folder of local data (default: data)")
-    command.add_argument("--cache-dir", type=Path, help="folder for generated data (default: the user's cache folder)")
+    command.add_argument("--stratify", metavar="FIELD", help="--sample takes each value's share of this field")
+    _add_places(command)
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
+def _add_places(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-root", type=Path, help="folder of local data (default: data, or see omnilmm-eval.yaml)"
+    )
+    command.add_argument(
+        "--cache-dir", type=Path, help="folder for generated and downloaded data (default: the user's)"
+    )
+
+
+def _add_model(command: argparse.ArgumentParser, default: str | None = "omnilmm") -> None:
     model = command.add_argument_group("model")
-    model.add_argument("--model", default="omnilmm", metavar="ADAPTER", help="adapter name (default: omnilmm)")
+    model.add_argument(
+        "--model", default=default, metavar="ADAPTER", help=f"adapter name (default: {default or 'none'})"
+    )
     model.add_argument("--checkpoint", help="folder of weights, or the name of a shipped checkpoint")
     model.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
     model.add_argument("--device", help="auto, cpu, cuda or cuda:N")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evals.doctor import Check
     from evals.gate import SpeedVerdict, Verdict
     from evals.leaderboard import Board
+    from evals.spec.records import TaskSpec
 
 
 def print_json(value: Any) -> None:
@@ -222,20 +223,37 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bo
     print_table("plan", columns, cells, (3, 5, 6, 7))
 
 
-def show_list(what: str, *, family: str | None, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks are listed; null keeps all."""
+
+    family: str | None = None
+    licence: str | None = None
+    language: str | None = None
+
+    def keeps(self, spec: TaskSpec) -> bool:
+        """Whether a task is listed."""
+        return (
+            self.family in (None, spec.family)
+            and (self.licence is None or self.licence.lower() in spec.licence.lower())
+            and (self.language is None or self.language in spec.languages)
+        )
+
+
+def show_list(what: str, keep: TaskFilter, *, as_json: bool) -> None:
     """Tasks, suites, adapters, metrics or extractors."""
-    columns, rows = _listing(what, family)
+    columns, rows = _listing(what, keep)
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table(what, columns, rows)
 
 
-def _listing(what: str, family: str | None) -> tuple[list[str], list[list[str]]]:
+def _listing(what: str, keep: TaskFilter) -> tuple[list[str], list[list[str]]]:
     from evals.spec import find_suite, find_task, suite_names, task_names
 
     if what == "tasks":
-        specs = [spec for spec in map(find_task, task_names()) if family in (None, spec.family)]
+        specs = [spec for spec in map(find_task, task_names()) if keep.keeps(spec)]
         columns = ["task", "family", "protocol", "metric", "languages", "licence", "title"]
         return columns, [
             [s.name, s.family, s.protocol, s.metrics[0].name, " ".join(s.languages), s.licence, s.title] for s in specs
@@ -268,9 +286,7 @@ def show_validation(names: Sequence[str], *, as_json: bool) -> int:
             if name in suites or Path(name).parent.name == "suites":
                 find_suite(name)
             else:
-                spec = find_task(name)
-                for preset in spec.presets:
-                    find_task(name, preset)
+                find_task(name)  # checks all presets as well
         except SpecError as error:
             problems.append(str(error))
     if as_json:

@@ -13,7 +13,10 @@ from evals.errors import SpecError
 from evals.files import cache_dir
 from evals.gate.margins import Margins, read_margins
 from evals.runner import Item, Job
-from evals.spec import SuiteEntry, find_suite, find_task, suite_names, task_names
+from evals.spec import SuiteEntry, TaskSpec, find_suite, find_task, suite_names, task_names
+from evals.spec.yaml_source import load
+
+CONFIG_FILE = Path("omnilmm-eval.yaml")
 
 
 def items_of(options: argparse.Namespace) -> tuple[Item, ...]:
@@ -31,6 +34,12 @@ def items_of(options: argparse.Namespace) -> tuple[Item, ...]:
     return items
 
 
+def tasks_of(names: list[str]) -> list[TaskSpec]:
+    """The tasks that names stand for, suites unfolded, each once."""
+    entries = {(entry.task, entry.preset): entry for name in names for entry in _entries(name)}
+    return [find_task(entry.task, entry.preset) for entry in entries.values()]
+
+
 def _entries(name: str) -> tuple[SuiteEntry, ...]:
     if name in suite_names() and name not in task_names():
         return find_suite(name).tasks
@@ -43,7 +52,7 @@ def _item(entry: SuiteEntry, options: argparse.Namespace) -> Item:
     preset = options.preset or entry.preset
     subset = Subset(limit=entry.limit, sample=entry.sample, seed=entry.seed)
     if options.limit is not None or options.sample is not None:
-        subset = Subset(limit=options.limit, sample=options.sample, seed=options.seed)
+        subset = Subset(limit=options.limit, sample=options.sample, seed=options.seed, stratify=options.stratify)
     elif options.ids is not None:
         subset = Subset(ids=tuple(_lines(options.ids)))
     return Item(find_task(entry.task, preset), preset, subset, entry.weight)
@@ -57,8 +66,19 @@ def _lines(path: Path) -> list[str]:
 
 
 def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
-    """Data root and cache folder."""
-    return options.data_root, options.cache_dir or cache_dir()
+    """Data root and cache folder: from the command line, else from ``omnilmm-eval.yaml`` in the working folder (keys
+    ``data_root`` and ``cache_dir``), else ``data`` and the user's cache folder.
+
+    Raises:
+        SpecError: an unknown key in that file.
+    """
+    settings = load(CONFIG_FILE).value if CONFIG_FILE.is_file() else {}
+    for key in settings:
+        if key not in ("data_root", "cache_dir"):
+            raise SpecError(f"{CONFIG_FILE}: unknown key {key!r}. Known keys: data_root, cache_dir.")
+    data_root = options.data_root or Path(str(settings.get("data_root", "data")))
+    cache = options.cache_dir or (Path(str(settings["cache_dir"])) if "cache_dir" in settings else cache_dir())
+    return data_root, cache
 
 
 def job_of(options: argparse.Namespace, command: str) -> Job:
