@@ -13,6 +13,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evals.arrow_columns import as_numpy, lists, numbers, read_parquet, texts
 from evals.files import AtomicFile
 from evals.records import ScoredSample
 from model_adapters.contract import Failure, Timing
@@ -65,68 +66,67 @@ def write_samples(path: Path, samples: Sequence[ScoredSample]) -> None:
 
 
 def _schema(metrics: Sequence[str], statistics: Sequence[str], categories: Sequence[str]) -> pa.Schema:
-    texts = pa.list_(pa.string())
+    text, number = pa.large_string(), pa.float64()
     return pa.schema(
         [
-            *((name, pa.string()) for name in _TEXTS),
-            *((name, texts) for name in _LISTS),
-            *((f"score:{name}", pa.float64()) for name in metrics),
-            *((f"unit:{name}", pa.list_(pa.float64())) for name in statistics),
-            *((f"category:{name}", pa.string()) for name in categories),
-            *((f"timing:{name}", pa.float64()) for name in _TIMES),
+            *((name, text) for name in _TEXTS),
+            *((name, pa.large_list(text)) for name in _LISTS),
+            *((f"score:{name}", number) for name in metrics),
+            *((f"unit:{name}", pa.large_list(number)) for name in statistics),
+            *((f"category:{name}", text) for name in categories),
+            *((f"timing:{name}", number) for name in _TIMES),
             *((name, pa.int64()) for name in _TOKENS),
-            ("failure", pa.string()),
+            ("failure", text),
         ]
     )
 
 
 def _table(samples: Sequence[ScoredSample], schema: pa.Schema) -> pa.Table:
-    columns: dict[str, list[Any]] = {}
-    for name in schema.names:
-        kind, _, key = name.partition(":")
-        if kind == "score":
-            columns[name] = [s.scores.get(key) for s in samples]
-        elif kind == "unit":
-            columns[name] = [s.units.get(key) for s in samples]
-        elif kind == "category":
-            columns[name] = [s.categories.get(key) for s in samples]
-        elif kind == "timing":
-            columns[name] = [getattr(s.timing, key) for s in samples]
-        elif kind == "failure":
-            columns[name] = [json.dumps(asdict(s.failure)) if s.failure else None for s in samples]
-        else:
-            columns[name] = [getattr(s, name) for s in samples]
-    try:
-        return pa.table(columns, schema=schema)
-    except UnicodeEncodeError:  # rare, and looking at each text for it costs more than all the rest
-        return pa.table({name: _clean(values) for name, values in columns.items()}, schema=schema)
+    arrays = [_array(_values(samples, field.name), field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _values(samples: Sequence[ScoredSample], column: str) -> list[Any]:
+    kind, _, key = column.partition(":")
+    match kind:
+        case "score":
+            return [s.scores.get(key) for s in samples]
+        case "unit":
+            return [s.units.get(key) for s in samples]
+        case "category":
+            return [s.categories.get(key) for s in samples]
+        case "timing":
+            return [getattr(s.timing, key) for s in samples]
+        case "failure":
+            return [json.dumps(asdict(s.failure)) if s.failure else None for s in samples]
+        case _:
+            return [getattr(s, column) for s in samples]
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_large_string(kind):
+        return texts(values)
+    return lists(values, kind) if pa.types.is_large_list(kind) else numbers(values, kind)
 
 
 def _keys(samples: Sequence[ScoredSample], attribute: str) -> list[str]:
     return sorted({key for s in samples for key in getattr(s, attribute)})
 
 
-def _clean(values: Any) -> Any:
-    """The values with ``?`` for lone surrogates: Arrow's strings are UTF-8, which has none."""
-    if isinstance(values, str):
-        return values.encode("utf-8", "replace").decode()
-    return [_clean(value) for value in values] if isinstance(values, list | tuple) else values
-
-
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """Some columns by name: float and integer columns without nulls as numpy arrays, everything else as lists."""
-    table = pq.read_table(path, columns=list(names))
+    table = read_parquet(path, names)
     columns: dict[str, Any] = {}
     for name in names:
         column = table.column(name)
         plain = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
-        columns[name] = column.to_numpy() if plain and not column.null_count else column.to_pylist()
+        columns[name] = as_numpy(column) if plain and not column.null_count else column.to_pylist()
     return columns
 
 
 def read_samples(path: Path) -> list[ScoredSample]:
     """All rows of a samples file, as records."""
-    table = pq.read_table(path)
+    table = read_parquet(path)
     data = {name: table.column(name).to_pylist() for name in table.column_names}
 
     def group(prefix: str) -> dict[str, list[Any]]:

@@ -25,14 +25,16 @@ def generated_table(spec: DataSpec, cache: Path) -> pa.Table:
         DataError: unknown generator.
         StoreError: the cache folder cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from evals.arrow_columns import read_parquet
 
     name, count = spec.generator or "", spec.count or 0
     key = f"{name}-recipe{RECIPE}-seed{spec.seed}-{count}"
     path = cache / "generated" / f"{key}.parquet"
     if not path.exists():
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         rows = [{"id": row.row_id, "image": row.image_bytes, **row.fields} for row in generate(name, spec.seed, count)]
         table = pa.Table.from_pylist(rows)
         write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
-    return pq.read_table(path, memory_map=True)
+    return read_parquet(path)

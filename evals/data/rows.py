@@ -94,9 +94,11 @@ class Rows:
 
     def gather(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """The rows at these places, read together wherever they stand."""
+        from evals.arrow_columns import positions
+
         if not self._text.num_columns:
             return [self[index] for index in indices]
-        stored = self._text.take(self.source[np.asarray(indices, dtype=np.int64)]).to_pylist()
+        stored = self._text.take(positions(self.source[np.asarray(indices, dtype=np.int64)])).to_pylist()
         items = [None] * len(stored) if self.item is None else self.item[np.asarray(indices)].tolist()
         return [self._shaped(*row) for row in zip(stored, items, indices, strict=True)]
 

@@ -81,12 +81,13 @@ def concatenate(tables: Sequence[pa.Table], task: str) -> pa.Table:
 
 def _read(path: Path, cache: Path) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet
+
+    from evals.arrow_columns import read_parquet
 
     try:
         match path.suffix.lower():
             case ".parquet":
-                return pyarrow.parquet.read_table(path, memory_map=True)
+                return read_parquet(path)
             case ".json" | ".jsonl":
                 return _table_of(_json_rows(path))
             case ".csv" | ".tsv" as suffix:
