@@ -76,18 +76,22 @@ def _percent(right: Sequence[bool]) -> float:
     return round(100 * sum(right) / len(right), 2)
 
 
+def load(checkpoint: Path, dtype: torch.dtype) -> tuple[OmniLMM, Packer]:
+    """Load a checkpoint on the CPU, and the prompts' packer with its tokenizer."""
+    config = OmniLMMConfig.from_json(checkpoint)
+    model = OmniLMM(config)
+    load_weights(model, checkpoint, OmniLMMLayout(config), dtype=dtype, device=torch.device("cpu"))
+    model.to(dtype).eval().reset_buffers(torch.device("cpu"))
+    return model, Packer(load_tokenizer(checkpoint), config.query_num)
+
+
 def main() -> None:
     """Load a checkpoint in fp32, or bf16 where asked, and print its figures."""
     parser = argparse.ArgumentParser(prog="python -m tools.train_small.measure", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     arguments = parser.parse_args()
-    config = OmniLMMConfig.from_json(arguments.checkpoint)
-    dtype = getattr(torch, arguments.dtype)
-    model = OmniLMM(config)
-    load_weights(model, arguments.checkpoint, OmniLMMLayout(config), dtype=dtype, device=torch.device("cpu"))
-    model.to(dtype).eval().reset_buffers(torch.device("cpu"))
-    packer = Packer(load_tokenizer(arguments.checkpoint), config.query_num)
+    model, packer = load(arguments.checkpoint, getattr(torch, arguments.dtype))
     started = time.perf_counter()
     figures = measure(model, packer)
     print(json.dumps({**figures, "wall_s": round(time.perf_counter() - started, 1)}, indent=1))
