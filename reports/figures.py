@@ -229,8 +229,12 @@ def curves(lines: Sequence[Curve], *, x_axis: str, y_axis: str, steps: bool = Fa
             style = {"drawstyle": "steps-post"} if steps else {"marker": "o", "markersize": 4}
             axes.plot(line.x, line.y, color=color, linestyle=dashes, linewidth=1.6, label=short(line.label), **style)
         if log_x:
+            from matplotlib.ticker import LogLocator, NullFormatter
+
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:,g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(x_axis + (", logarithmic" if log_x else ""))
         axes.set_ylabel(y_axis)
         axes.tick_params(axis="y", colors=MUTED)

@@ -230,8 +230,10 @@ def latency_table(results: Mapping[str, Any], rows_of: Mapping[str, Sequence[Sco
             continue
         cells = [text_cell(title(name, task)), count_cell(len(values))]
         cells.append(number_cell(stored.get("mean"), fmt.significant(stored.get("mean"))))
+        apart = len(set(values)) > len(values) / 2  # else most waited in batches together
         for percent in distributions.PERCENTILES:
-            cells += _percentile_cells(stored.get(f"p{percent}"), distributions.percentile(values, percent))
+            found = distributions.percentile(values, percent) if apart else None
+            cells += _percentile_cells(stored.get(f"p{percent}"), found)
         rows.append(cells)
     if not rows:
         return None
@@ -243,14 +245,16 @@ def latency_table(results: Mapping[str, Any], rows_of: Mapping[str, Sequence[Sco
         ]
     note = (
         "Time from handing a request's batch to the model to its answer. A percentile, or an end of its interval, for "
-        "which there are too few requests is a dash."
+        "which there are too few requests is a dash; so is the interval where most requests waited in a batch together, "
+        "because their times are not independent."
     )
     return table("latency", "Latency of a request, ms", columns, rows, note=note)
 
 
-def _percentile_cells(value: float | None, found: distributions.Percentile) -> tuple[Cell, Cell]:
-    if value is None:
-        return Cell(fmt.DASH, tone="muted"), Cell(fmt.DASH, tone="muted")
+def _percentile_cells(value: float | None, found: distributions.Percentile | None) -> tuple[Cell, Cell]:
+    unknown = Cell(fmt.DASH, tone="muted")
+    if value is None or found is None:
+        return unknown if value is None else number_cell(value, fmt.significant(value)), unknown
     low, high = fmt.significant(found.low), fmt.significant(found.high)
     return number_cell(value, fmt.significant(value)), Cell(f"{low} to {high}", sort=found.low)
 

@@ -81,8 +81,10 @@ def notices(results: Mapping[str, Any], status: str) -> list[str]:
         found.append(f"Scores over a part of the data are not the published task's: {fmt.sentence_list(subsets)}.")
     few = [title(name, task) for name, task in tasks.items() if headline(task).get("few_clusters")]
     if few:
-        found.append(f"Fewer than 20 independent units, so the interval is too narrow: {fmt.sentence_list(few)}.")
-    return found
+        found.append(
+            f"Fewer than 20 independent units, so the interval is only a rough guide: {fmt.sentence_list(few)}."
+        )
+    return [notice.replace("?.", "?") for notice in found]
 
 
 def _failures(tasks: Mapping[str, Any]) -> list[str]:

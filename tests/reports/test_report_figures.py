@@ -78,3 +78,10 @@ def test_reports_start_without_matplotlib() -> None:
     program = f"import sys, reports.run_report; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_logarithmic_axis_is_labelled_in_plain_numbers() -> None:
+    lines = [figures.Curve("a", (1.0, 30.0, 4000.0), (0.0, 50.0, 100.0))]
+    found = figures.export(figures.curves(lines, x_axis="ms", y_axis="%", steps=True)).decode()
+    assert "mathdefault" not in found
+    assert ">1,000<" in found

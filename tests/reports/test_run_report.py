@@ -11,6 +11,7 @@ import pytest
 from report_runs import HOSTILE, demo_run, failed, sample, task_result, write_run
 
 from evals.store import Run
+from model_adapters.contract import Timing
 from reports import run_tables, run_words
 from reports.page import content_security_policy, escaped_json
 from reports.run_report import Written, build_report
@@ -216,3 +217,10 @@ def test_an_imported_run_of_broken_names_has_a_page(tmp_path: Path) -> None:
 def test_twenty_thousand_samples_stay_under_twenty_megabytes(tmp_path: Path) -> None:
     rows = [sample(i, prompt=f"{sample(i).prompt} {i}", prediction="a few words " * 4) for i in range(20_000)]
     assert build_report(write_run(tmp_path / "run", {"t": rows})).html.stat().st_size < 20_000_000
+
+
+def test_requests_that_waited_in_one_batch_give_no_interval() -> None:
+    rows = [sample(i, timing=Timing(batch_ms=100.0)) for i in range(40)]
+    table = run_tables.latency_table({"tasks": {"t": task_result(rows)}}, {"t": rows})
+    assert table is not None
+    assert [cell.text for cell in table.rows[0][3:5]] == ["99.0", "–"]
