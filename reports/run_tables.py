@@ -245,7 +245,7 @@ def latency_table(results: Mapping[str, Any], rows_of: Mapping[str, Sequence[Sco
         ]
     note = (
         "Time from handing a request's batch to the model to its answer. A percentile, or an end of its interval, for "
-        "which there are too few requests is a dash; so is the interval where most requests waited in a batch together, "
+        "which there are too few requests is a dash; so is the interval where most requests shared a batch, "
         "because their times are not independent."
     )
     return table("latency", "Latency of a request, ms", columns, rows, note=note)
