@@ -205,7 +205,7 @@ def gate(options: argparse.Namespace) -> int:
 
     if not options.perf and len(options.baseline) + len(options.candidate) > 2:
         raise SpecError("gate judges one candidate against one baseline folder; several runs a side are for --perf.")
-    out = options.out or options.candidate[0]
+    out = options.out or options.candidate[0] / "gate"
     candidates = [open_run(path) for path in options.candidate]
     try:
         if options.perf:

@@ -141,7 +141,7 @@ def _add_decisions(commands: Subcommands) -> None:
     gate.add_argument("--perf", action="store_true", help="judge speed, from interleaved runs of both sides")
     gate.add_argument("--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so")
     gate.add_argument("--strict", action="store_true", help="each task must pass on its own")
-    gate.add_argument("--out", type=Path, help="folder for verdict.json, junit.xml and report.md (default: the run's)")
+    gate.add_argument("--out", type=Path, help="folder for the verdict's files (default: RUN/gate)")
 
 
 def _add_import(commands: Subcommands) -> None:

@@ -46,7 +46,8 @@ class Asked:
 def ask(plan: TaskPlan, adapter: ModelAdapter, journal: Journal, stop: StopSignal, meter: Meter) -> Asked:
     """Ask what is not answered yet, until done or told to stop.
 
-    The adapter pulls requests lazily, so a stop ends the stream of requests and the adapter finishes what it holds.
+    The adapter pulls requests lazily, so a stop ends the stream of requests; what it has taken and does not answer any
+    more stays open for the next session.
 
     Raises:
         EvalError: a sample that cannot be asked, an adapter that cannot do what the task wants, a full disk. What was
@@ -60,7 +61,7 @@ def ask(plan: TaskPlan, adapter: ModelAdapter, journal: Journal, stop: StopSigna
         try:
             for response in _responses(put, desk):
                 book.take(response)
-            for request_id in list(desk.open):
+            for request_id in [] if stop.requested else list(desk.open):
                 book.take(_failed(request_id, "NoAnswer", "The adapter returned no answer to this request."))
         finally:
             book.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -12,10 +13,14 @@ class StopSignal:
     """Context manager that turns the first SIGINT or SIGTERM into ``requested``; a second raises KeyboardInterrupt.
 
     Outside the main thread Python does not allow signal handlers; there it only holds the flag.
+
+    Args:
+        tell: called once when a stop is asked for, from the signal handler.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
         self.requested = False
+        self._tell = tell
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -36,5 +41,6 @@ class StopSignal:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        self._tell()
         name = signal.Signals(number).name
         print(f"{name}: finishing the batch in flight; once more stops at once.", file=sys.stderr, flush=True)

@@ -194,7 +194,7 @@ def _ask_all(
     """Ask all tasks in turn and leave the manifest saying how it ended; returns the exit code."""
     status, missing = "failed", 0
     try:
-        with StopSignal() as stop:
+        with StopSignal(adapter.stop) as stop:
             for p in prepared:
                 missing += _ask_one(job, run, manifest, p, adapter, stop)
                 if stop.requested:

@@ -244,5 +244,11 @@ class ModelAdapter(ABC):
         """Device memory in MiB (2**20 bytes): ``peak_allocated_mib``, ``peak_reserved_mib``, ``weights_mib``."""
         return {}
 
+    def stop(self) -> None:  # noqa: B027 - an adapter that answers one by one stops when its requests end
+        """Begin no further batch: the run was interrupted. Requests already taken may stay unanswered.
+
+        Called from a signal handler while ``generate`` runs, so it only sets a flag.
+        """
+
     def close(self) -> None:  # noqa: B027 - an adapter that holds nothing has nothing to free
         """Free the model's memory. The adapter is not used afterwards."""

@@ -71,6 +71,10 @@ class CheckpointAdapter(ModelAdapter):
             peaks["peak_reserved_mib"] = torch.cuda.max_memory_reserved(self._module_device) / MIB
         return {**peaks, "weights_mib": self._weights_bytes / MIB}
 
+    def stop(self) -> None:
+        """Let the batch in flight be the last one."""
+        self.engine.stopped = True
+
     def close(self) -> None:
         """Free the model."""
         self.engine.close()

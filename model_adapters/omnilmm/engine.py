@@ -103,6 +103,7 @@ class Engine:
         if options.batch_size < 1 or options.vision_batch_size < 1:
             raise AdapterError(f"batch_size is {options.batch_size}; expected at least 1.")
         self.options = options
+        self.stopped = False  # set from a signal handler: the batch in flight is the last one
         self._vision = model if isinstance(model, OmniLMM) else None
         self._llm: MiniCPMDecoder = model.llm
         self._tokenizer = model.tokenizer
@@ -131,6 +132,8 @@ class Engine:
             asked, failed = self._prepare(window)
             yield from failed
             for batch in plan_batches(asked, self.options.batch_size):
+                if self.stopped:
+                    return
                 yield from self._isolate(batch, answer)
 
     def _prepare(self, window: Sequence[Request]) -> tuple[list[Asked], list[Response]]:
