@@ -306,3 +306,16 @@ def test_bf16_answers_too(tiny_checkpoint: Path, refs: list[ImageRef]) -> None:
     half = load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", dtype="bf16")
     assert half.identity()["dtype"] == "bfloat16"
     assert not any(r.failure for r in answers(half, questions(refs, GenerationSettings(max_new_tokens=3))).values())
+
+
+def test_a_stop_lets_the_batch_in_flight_be_the_last(tiny_checkpoint: Path, refs: list[ImageRef]) -> None:
+    """As when a run is interrupted: what was computed is handed out, the other requests stay unanswered."""
+    made = load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", batch_size=2)
+    asked = questions(refs, GenerationSettings(max_new_tokens=2), n=8)
+    answers: list[Response] = []
+    for response in made.generate(asked):
+        answers.append(response)
+        made.stop()
+    made.close()
+    assert len(answers) == 2
+    assert all(response.failure is None for response in answers)
