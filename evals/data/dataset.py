@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from evals.data.few_shot import Examples
 from evals.data.images import ImageReader
 from evals.data.pictures import Pictures
-from evals.data.rows import CHUNK, Rows
+from evals.data.rows import CHUNK, Indices, Rows
 from evals.data.sources import Places, Stored, open_stored, pool_of
 from evals.data.subset import Subset
 from evals.errors import DataError
@@ -56,8 +58,10 @@ class Dataset(Sequence[Sample]):
         stored_pictures = stored.picture_columns(names)
         self._rows = Rows(spec.data, stored.table, _wanted(spec, stored_pictures, stored.joined), spec.name)
         self._pictures = Pictures(ImageReader(stored.image_root), stored_pictures, names, spec.image)
-        ids = self._ids()
-        self._indices = _hashed(spec.data.hashed_subset, ids)
+        self._refuse_duplicates()
+        self._indices: Indices = np.arange(len(self._rows))
+        if spec.data.hashed_subset is not None:
+            self._indices = _hashed(spec.data.hashed_subset, self._ids())
         self.several_pictures = 0
         if spec.image in ("first", "grid", "skip"):
             self._drop_several(names, stored)
@@ -65,38 +69,42 @@ class Dataset(Sequence[Sample]):
         self.subset = subset.describe(self.total)
         strata = None
         if subset.stratify is not None and subset.stratify in columns.fields:
-            values = self._rows.column(columns.fields[subset.stratify])
-            strata = [str(values[i]) for i in self._indices]
-        chosen = subset.select([ids[i] for i in self._indices], strata)
-        self._indices = [self._indices[i] for i in chosen]
+            strata = self._values(columns.fields[subset.stratify])
+        self._indices = self._indices[subset.select(self.total, self._ids, strata)]
         self._refuse_hidden()
+
+    def _values(self, name: str) -> list[str]:
+        """A column of all samples, as text."""
+        values = self._rows.column(name)
+        return [str(values[i]) for i in self._indices]
 
     def _ids(self) -> list[str]:
         name = self._spec.columns.id
-        if name is None:
-            return [str(i) for i in range(len(self._rows))]
-        ids = [str(value) for value in self._rows.column(name)]
-        if len(set(ids)) < len(ids):
-            twice = Counter(ids).most_common(1)[0][0]
+        return list(map(str, self._indices.tolist())) if name is None else self._values(name)
+
+    def _refuse_duplicates(self) -> None:
+        name = self._spec.columns.id
+        if name is not None and not self._rows.is_unique(name):
+            twice = Counter(map(str, self._rows.column(name))).most_common(1)[0][0]
             raise DataError(
                 f"Task {self._spec.name!r}: the id {twice!r} occurs more than once in column {name!r}. "
                 "Ids must be unique; choose another column, or `id: null` to number the rows."
             )
-        return ids
 
     def _drop_several(self, names: tuple[str, ...], stored: Stored) -> None:
         """Count samples with several pictures, and leave them out if the policy says so."""
         if len(names) == 1 and not stored.pointers and _holds_one(stored, names[0]):
             return
-        several = {i for i in self._indices if self._pictures.count(int(self._rows.source[i]), self._rows[i]) > 1}
-        self.several_pictures = len(several)
+        counts = [self._pictures.count(int(self._rows.source[i]), self._rows[i]) for i in self._indices.tolist()]
+        several = np.array(counts) > 1
+        self.several_pictures = int(several.sum())
         if self._spec.image == "skip":
-            self._indices = [i for i in self._indices if i not in several]
+            self._indices = self._indices[~several]
 
     def _refuse_hidden(self) -> None:
         """Raise if none of the first samples has an answer: then the split's answers are not public."""
         name = self._spec.columns.references
-        probe = self._indices[:64]
+        probe = self._indices[:64].tolist()
         if probe and not any(_references(self._rows[i].get(name)) for i in probe):
             data = self._spec.data
             raise DataError(
@@ -115,7 +123,7 @@ class Dataset(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        row = self._indices[index]
+        row = int(self._indices[index])
         return self._sample(row, self._rows[row])
 
     def __iter__(self) -> Iterator[Sample]:
@@ -124,7 +132,7 @@ class Dataset(Sequence[Sample]):
     def in_order(self, places: Sequence[int]) -> Iterator[Sample]:
         """The samples at these places of the set, in this order; rows are gathered in bulk, wherever they stand."""
         for start in range(0, len(places), CHUNK):
-            rows = [self._indices[place] for place in places[start : start + CHUNK]]
+            rows = self._indices[np.asarray(places[start : start + CHUNK])].tolist()
             for row, values in zip(rows, self._rows.gather(rows), strict=True):
                 yield self._sample(row, values)
 
@@ -172,12 +180,10 @@ def _holds_one(stored: Stored, name: str) -> bool:
     return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _hashed(size: int | None, ids: list[str]) -> list[int]:
-    """All indices, or those of the so many ids with the smallest sha256, in the set's order."""
-    if size is None or size >= len(ids):
-        return list(range(len(ids)))
+def _hashed(size: int, ids: list[str]) -> Indices:
+    """Indices of the so many ids with the smallest sha256, in the set's order."""
     order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest())
-    return sorted(order[:size])
+    return np.array(sorted(order[:size]), dtype=np.int64)
 
 
 def _references(value: Any) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class ImageReader:
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
-        self._files: dict[Path, str] = {}
+        self._files: dict[str, str] = {}
         self._cells: dict[Hashable, tuple[str, ...]] = {}
 
     def references(self, key: Hashable, fetch: Fetch, where: str) -> tuple[ImageRef, ...]:
@@ -47,24 +47,28 @@ class ImageReader:
         Raises:
             DataError: an empty cell, a path that leaves the root, or text that is neither a file below it nor base64.
         """
-        if key not in self._cells:
+        hashes = self._cells.get(key)
+        if hashes is None:
             pictures = _pictures(fetch())
             if not pictures:
                 raise DataError(f"{where}: the image cell is empty. Leave the row out, or give the picture.")
-            self._cells[key] = tuple(self._hash(picture, where) for picture in pictures)
+            hashes = tuple(self._hash(picture, where) for picture in pictures)
+            if any(picture not in self._files for picture in pictures):  # files are remembered by name already
+                self._cells[key] = hashes
         return tuple(
-            ImageRef(sha256, where, partial(self._bytes, fetch, number, where))
-            for number, sha256 in enumerate(self._cells[key])
+            ImageRef(sha256, where, partial(self._bytes, fetch, number, where)) for number, sha256 in enumerate(hashes)
         )
 
     def _hash(self, picture: Any, where: str) -> str:
+        known = self._files.get(picture)
+        if known is not None:
+            return known
         path = self._path(picture, where)
         if path is None:
             return hashlib.sha256(_encoded(picture, where, self._root)).hexdigest()
-        if path not in self._files:
-            with path.open("rb") as file:
-                self._files[path] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._files[path]
+        with path.open("rb") as file:
+            self._files[picture] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._files[picture]
 
     def _bytes(self, fetch: Fetch, number: int, where: str) -> bytes:
         picture = _pictures(fetch())[number]

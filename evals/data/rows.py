@@ -125,6 +125,17 @@ class Rows:
                     raise DataError(f"Task {self._where!r}, row {index}: column {name!r}: {error}.") from None
         return values
 
+    def is_unique(self, name: str) -> bool:
+        """Whether no value of a column comes twice."""
+        if name in self._derive or self.item is not None:
+            values = self.column(name)
+            return len(set(map(str, values))) == len(values)
+        import pyarrow.compute as pc
+
+        stored = self._text.column(name)
+        kept = stored if len(self.source) == len(stored) else stored.take(self.source)
+        return bool(pc.count_distinct(kept, mode="all").as_py() == len(kept))
+
     def column(self, name: str) -> list[Any]:
         """One column's values of all rows, in order."""
         if name not in self._derive and self.item is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evals.errors import DataError
@@ -38,21 +39,22 @@ class Subset:
             return f"first {self.limit} of {total}"
         return None
 
-    def select(self, ids: list[str], strata: list[str] | None = None) -> list[int]:
-        """Indices of the samples that are taken, ascending.
+    def select(self, total: int, ids: Callable[[], list[str]], strata: list[str] | None = None) -> list[int] | slice:
+        """Indices of the samples that are taken, ascending; a slice where they follow each other.
 
         Args:
+            total: samples of the set.
+            ids: gives the samples' ids; only called where they are needed.
             strata: each sample's value of the field ``stratify``; None where the samples lack it.
 
         Raises:
             DataError: an id that the set does not have, a size below 1, or a field to stratify by that is not there.
         """
-        total = len(ids)
         for name, size in (("limit", self.limit), ("sample", self.sample)):
             if size is not None and size < 1:
                 raise DataError(f"A {name} of {size} samples was asked for; it must be at least 1.")
         if self.ids:
-            places = {sample_id: i for i, sample_id in enumerate(ids)}
+            places = {sample_id: i for i, sample_id in enumerate(ids())}
             missing = [sample_id for sample_id in self.ids if sample_id not in places]
             if missing:
                 raise DataError(f"No sample has the id {missing[0]!r} ({len(missing)} of the ids given are unknown).")
@@ -66,7 +68,7 @@ class Subset:
             if strata is None or not self.stratify:
                 return sorted(drawn.sample(range(total), self.sample))
             return _stratified(strata, self.sample, drawn)
-        return list(range(total if self.limit is None else min(self.limit, total)))
+        return slice(self.limit)
 
 
 def _stratified(strata: list[str], size: int, drawn: random.Random) -> list[int]:
