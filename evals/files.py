@@ -15,6 +15,7 @@ from evals.errors import StoreError
 
 PROJECT = Path(__file__).resolve().parent.parent
 TASKS_DIR = PROJECT / "tasks"
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def cache_dir() -> Path:
@@ -95,8 +96,7 @@ def canonical_json(value: Any) -> bytes:
 
     Lone surrogates, which UTF-8 cannot carry, are kept as ``\\udXXX`` escapes.
     """
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "backslashreplace")
+    return _canonical(value).encode("utf-8", "backslashreplace")
 
 
 def sha256_json(value: Any) -> str:

@@ -12,17 +12,19 @@ import os
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from evals.errors import StoreError
 from evals.records import Answer
 from model_adapters.contract import Failure, Timing, Usage
+
+T = TypeVar("T")
 
 FSYNC_SECONDS = 2.0
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -72,8 +74,8 @@ def decode_answer(line: dict[str, Any]) -> Answer:
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """All complete lines of a journal with their offsets, a torn last line left out."""
+def _lines(path: Path, read: Callable[[int, dict[str, Any]], T]) -> Iterator[T]:
+    """What ``read`` makes of the offset and value of each complete line of a journal, a torn last line left out."""
     if not path.exists():
         return
     offset = 0
@@ -82,14 +84,13 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not raw.endswith(b"\n"):
                 return
             try:
-                line = json.loads(raw)
-                decode_answer(line)
+                found = read(offset, json.loads(raw))
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(
                     f"{path}:{number} is not a journal line ({error}). The file was damaged or edited: restore it, or "
                     "delete that line and run the same command again; only its sample is asked again."
                 ) from error
-            yield offset, line
+            yield found
             offset += len(raw)
 
 
@@ -99,7 +100,13 @@ def read_answers(path: Path) -> Iterator[Answer]:
     Raises:
         StoreError: a line other than the last is not valid; the file was changed by something else.
     """
-    return (decode_answer(line) for _, line in _lines(path))
+    return _lines(path, lambda offset, line: decode_answer(line))
+
+
+def _place(offset: int, line: dict[str, Any]) -> tuple[int, int, bool]:
+    """A line's key and offset, and whether it is an answer; KeyError or TypeError if it is no journal line."""
+    _ = line["sample"], line["hash"]
+    return hash(line["id"]), offset, "failure" not in line
 
 
 class JournalIndex:
@@ -115,10 +122,10 @@ class JournalIndex:
     def __init__(self, path: Path) -> None:
         self._path = path
         keys, offsets, answered = array("q"), array("q"), array("b")
-        for offset, line in _lines(path):
-            keys.append(hash(line["id"]))
+        for key, offset, is_answer in _lines(path, _place):
+            keys.append(key)
             offsets.append(offset)
-            answered.append("failure" not in line)
+            answered.append(is_answer)
         order = np.lexsort((np.asarray(offsets), np.asarray(answered), np.asarray(keys)))
         sorted_keys = np.asarray(keys)[order]
         last = np.append(sorted_keys[1:] != sorted_keys[:-1], True) if len(order) else np.zeros(0, dtype=bool)

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""What the harness itself costs: CPU seconds, memory and disk of runs whose model computes nothing.
+
+    python benchmarks/harness.py                 # 1, 2,000 and 20,000 samples, the commands, and a bare loop
+    python benchmarks/harness.py --million       # 1,000,000 samples as well (minutes)
+
+Multiple-choice questions on 500 pictures of 336 x 336, made here from a seed. CPU seconds (user and system, of the
+process and its children) are compared, not wall time, since they hardly depend on what else a machine does. The
+peers' figures were measured by their own official interfaces on a machine of the same kind (two cores) with the same
+task; they are constants here, so that they need not be installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+PICTURES, SIDE = 500, 336
+OPTIONS = ("red", "green", "blue", "yellow")
+
+# CPU s for 1, 2,000 and 20,000 samples, peak MB at 20,000: measured 2026-11-23 on two cores, each peer's own command.
+PEERS = {
+    "VLMEvalKit": (9.7, 34.9, 688.0, 4485),
+    "lmms-eval": (9.3, 9.1, 12.3, 666),
+    "lm-eval": (8.1, 45.6, None, None),
+    "inspect_ai": (2.9, 30.2, 517.0, 693),
+    "evalscope": (4.6, 5.2, 13.2, 562),
+    "HELM": (3.3, 6.5, 40.0, 1851),
+}
+
+# The floor: append an answer to a file and score it, nothing else.
+BARE_LOOP = """
+import json, sys
+with open(sys.argv[1]) as rows, open(sys.argv[2], "w") as out:
+    right = n = 0
+    for line in rows:
+        row = json.loads(line)
+        out.write(json.dumps({"id": row["id"], "text": "A"}) + "\\n")
+        right, n = right + (row["answer"] == "A"), n + 1
+print(right / n)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process cost."""
+
+    cpu_s: float
+    peak_mb: float
+
+
+def measure(command: Sequence[str | Path]) -> Cost:
+    """Run a command to its end; CPU seconds and peak resident memory as the kernel counted them."""
+    with tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=err, cwd=PROJECT)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            err.seek(0)
+            raise SystemExit(f"{' '.join(map(str, command))}\nended with {process.returncode}: {err.read().decode()}")
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
+
+
+def best(command: Sequence[str | Path], repeats: int) -> Cost:
+    """The cheapest of several runs: what the command costs when nothing disturbs it."""
+    return min((measure(command) for _ in range(repeats)), key=lambda cost: cost.cpu_s)
+
+
+def make_pictures(folder: Path) -> None:
+    """Noise in 8 x 8 blocks, so that JPEG has something to do."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for i in range(PICTURES):
+        blocks = rng.integers(0, 256, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((SIDE, SIDE), Image.Resampling.NEAREST).save(folder / f"{i:03d}.jpg", quality=90)
+
+
+def make_task(folder: Path, n: int) -> Path:
+    """A task of ``n`` questions: its table as Parquet (and as lines, for the bare loop) and its YAML."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    name = f"bench{n}"
+    with pq.ParquetWriter(folder / f"{name}.parquet", make_rows(0, 1).schema) as writer:
+        for start in range(0, n, 50_000):
+            writer.write_table(make_rows(start, min(start + 50_000, n)))
+    if n <= 20_000:
+        rows: pa.Table = pq.read_table(folder / f"{name}.parquet")
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()))
+    spec = {
+        **{"schema": 1, "name": name, "title": "Benchmark", "version": 1, "family": "multiple_choice"},
+        "description": "Questions that a model need not look at.",
+        "data": {"source": "table", "files": [f"{name}.parquet"], "image_root": "images"},
+        "columns": {"choices": ["choices"], "fields": {"question": "question", "category": "category"}},
+        "prompt": {"template": "{question}\n{options}"},
+        "protocol": "vanilla",
+        "extractor": "robust",
+        "metrics": [{"name": "multiple_choice"}],
+        "categories": ["category"],
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(spec))
+    return path
+
+
+def make_rows(start: int, end: int):  # type: ignore[no-untyped-def]  # pyarrow is imported where it is needed
+    """Rows ``start`` to ``end`` of the benchmark's table."""
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            "id": [f"q{i:07d}" for i in range(start, end)],
+            "image": [f"{i % PICTURES:03d}.jpg" for i in range(start, end)],
+            "question": [f"Which of these four words fits picture {i} best?" for i in range(start, end)],
+            "choices": [list(OPTIONS) for _ in range(start, end)],
+            "answer": ["ABCD"[(i * 7) % 4] for i in range(start, end)],
+            "category": [f"c{i % 5}" for i in range(start, end)],
+        }
+    )
+
+
+def disk_bytes(run: Path) -> tuple[int, int]:
+    """Bytes of a run's answers, and of everything else in it."""
+    sizes = {path: path.stat().st_size for path in run.rglob("*") if path.is_file()}
+    answers = sum(size for path, size in sizes.items() if path.parent.name == "responses")
+    return answers, sum(sizes.values()) - answers
+
+
+def run_table(folder: Path, sizes: Sequence[int], repeats: int) -> list[str]:
+    """Markdown rows: our runs of each size, the bare loop, and the peers."""
+    tasks = {n: make_task(folder, n) for n in sizes}
+    rows = ["| CPU s for samples | " + " | ".join(f"{n:,}" for n in sizes) + " | peak MB | disk beside answers |"]
+    rows.append("|---" * (len(sizes) + 3) + "|")
+    costs: list[Cost] = []
+    for n, task in tasks.items():
+        place = ["--data-root", folder, "--no-report", "--quiet", "--new", "--out", folder / f"run{n}"]
+        costs.append(best([sys.executable, "run_eval.py", "run", task, "--model", "null", *place], repeats))
+    _, beside = disk_bytes(folder / f"run{sizes[-1]}")
+    cells = " | ".join(f"**{cost.cpu_s:.2f}**" for cost in costs)
+    rows.append(f"| this project | {cells} | {costs[-1].peak_mb:.0f} | {beside / sizes[-1]:.0f} bytes a sample |")
+    small = [n for n in sizes if n <= 20_000]
+    loops = [
+        best([sys.executable, "-c", BARE_LOOP, folder / f"bench{n}.jsonl", folder / "loop.jsonl"], repeats)
+        for n in small
+    ]
+    blank = " | –" * (len(sizes) - len(small))
+    cells = " | ".join(f"{cost.cpu_s:.2f}" for cost in loops)
+    rows.append(f"| a bare loop: append and score | {cells}{blank} | {loops[-1].peak_mb:.0f} | – |")
+    for peer, (*times, peak) in PEERS.items():
+        cells = " | ".join("does not fit" if time is None else f"{time:g}" for time in times)
+        rows.append(f"| {peer} (published) | {cells}{blank} | {'–' if peak is None else peak} | |")
+    return rows
+
+
+def command_table(folder: Path, n: int, repeats: int) -> list[str]:
+    """Markdown rows: what the commands around a finished run cost."""
+    run = folder / f"run{n}"
+    one = folder / "run1"
+    commands: dict[str, list[str | Path]] = {
+        "--help": ["--help"],
+        "list": ["list"],
+        "validate": ["validate"],
+        "score, 1 sample": ["score", one],
+        "report, 1 sample": ["report", one, "--out", folder / "report1"],
+        "compare, 1 sample": ["compare", one, one],
+        f"score, {n:,} samples": ["score", run],
+        f"compare, {n:,} samples": ["compare", run, run],
+        f"report, {n:,} samples": ["report", run, "--out", folder / "report"],
+    }
+    rows = ["| command | CPU s | peak MB |", "|---|---|---|"]
+    for name, arguments in commands.items():
+        cost = best([sys.executable, "run_eval.py", *arguments], repeats)
+        rows.append(f"| {name} | {cost.cpu_s:.2f} | {cost.peak_mb:.0f} |")
+    return rows
+
+
+def main() -> None:
+    """Measure and print the two tables."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--million", action="store_true", help="1,000,000 samples as well (minutes)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the cheapest counts (3)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_pictures(folder / "images")
+        print("\n".join(run_table(folder, (1, 2_000, 20_000), options.repeats)), end="\n\n", flush=True)
+        print("\n".join(command_table(folder, 20_000, options.repeats)), flush=True)
+        if options.million:
+            print()
+            print("\n".join(run_table(folder, (1_000_000,), 1)[:3]))
+
+
+if __name__ == "__main__":
+    main()
