@@ -89,10 +89,19 @@ def task_results(spec: TaskSpec, scored: ScoredTask, stored: Mapping[str, Any], 
         "parse_failures": tally.parse_failures,
         "bounds": {"all_wrong": scored.all_wrong, "all_right": scored.all_right},
         "subset": subset,
+        "several_pictures": {"samples": stored.get("several_pictures", 0), "policy": spec.image},
         "chance": spec.chance,
         "weight": stored.get("weight", 1.0),
         "published": [
-            {"model": p.model, "value": p.value, "source": p.source, "date": p.date, "protocol": p.protocol}
+            {
+                "model": p.model,
+                "value": p.value,
+                "source": p.source,
+                "date": p.date,
+                "protocol": p.protocol,
+                "preset": p.preset,
+                "statistic": p.statistic,
+            }
             for p in spec.published
         ],
         "statistics": {s.name: _statistic(s, tally.clusters.codes) for s in scored.statistics},

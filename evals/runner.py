@@ -176,9 +176,12 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
     for p in prepared:
         name = p.item.spec.name
         known = manifest["tasks"].get(name, {})
-        manifest["tasks"][name] = {"wall_s": None, "weight": p.item.weight, "spec": asdict(p.item.spec)} | {
-            key: value for key, value in known.items() if key == "wall_s"
-        }
+        manifest["tasks"][name] = {
+            "wall_s": None,
+            "weight": p.item.weight,
+            "several_pictures": p.plan.dataset.several_pictures,
+            "spec": asdict(p.item.spec),
+        } | {key: value for key, value in known.items() if key == "wall_s"}
         p.plan.questions.save(run.questions_path(name))
     return manifest | {
         "status": "started",

@@ -163,6 +163,10 @@ def task_section(name: str, task: Mapping[str, Any], rows: Sequence[ScoredSample
     requests = task.get("n_requests")
     about += [fmt.plural(requests, "request")] if requests and requests != task.get("n") else []
     about += [f"subset: {task['subset']}"] if task.get("subset") else []
+    several = task.get("several_pictures") or {}
+    if several.get("samples"):
+        shown = {"first": "only the first is shown", "grid": "shown as one", "skip": "left out"}[several["policy"]]
+        about.append(f"{fmt.plural(several['samples'], 'sample')} with several pictures: {shown}")
     return TaskSection(name, title(name, task), str(task.get("family") or ""), ", ".join(about), tuple(tables))
 
 
