@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from evals.spec.records import TaskSpec
 
 
+# Parts of licence names that forbid some uses, or of sets whose licence nobody states.
+RESTRICTED = ("-nc", "-nd", "research", "unknown")
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
@@ -195,12 +199,18 @@ def show_machine(environment: dict[str, Any], devices: Sequence[dict[str, Any]],
 
 
 def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bool) -> None:
-    """Samples, requests and picture encodings of what was chosen."""
+    """Samples, requests and picture encodings of what was chosen, and what of it is not on this machine."""
     from evals.data import open_dataset
+    from evals.data.prefetch import missing_parts
+    from evals.data.sources import Places
     from evals.plan import make_plan
 
     rows = []
     for item in items:
+        missing = missing_parts(item.spec, Places(data_root, cache))
+        if missing and item.spec.data.source == "hub":  # opening it would start a download
+            print(f"{item.spec.name}: not on this machine: {'; '.join(missing)}. See prefetch.", file=sys.stderr)
+            continue
         plan = make_plan(item.spec, open_dataset(item.spec, data_root, cache, item.subset))
         rows.append(
             {
@@ -221,6 +231,9 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bo
     columns = ["task", "preset", "protocol", "samples", "subset", "requests", "images", "encodings saved", "licence"]
     cells = [[f"{v:,}" if isinstance(v, int) else str(v or "–") for v in row.values()] for row in rows]
     print_table("plan", columns, cells, (3, 5, 6, 7))
+    for item in items:
+        if any(word in item.spec.licence.lower() for word in RESTRICTED):
+            print(f"note: {item.spec.name} has the licence {item.spec.licence}; see {item.spec.home}.", file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)

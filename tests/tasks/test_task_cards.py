@@ -131,3 +131,15 @@ def test_places_can_be_set_in_a_file(
     config.write_text("data_rot: x\n")
     assert run_eval.main(["show", "nlvr"]) == 2
     assert "unknown key 'data_rot'. Known keys: data_root, cache_dir." in capsys.readouterr().err
+
+
+def test_plan_names_what_is_missing_and_which_licences_restrict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Planning never downloads: what is not there is named, the rest is planned."""
+    place = ["--data-root", str(tmp_path), "--cache-dir", str(tmp_path)]
+    assert run_eval.main(["plan", "seedbench_image", "shapes_presence", *place]) == 0
+    out, err = capsys.readouterr()
+    assert "shapes_presence" in out
+    assert "seedbench_image: not on this machine: lmms-lab-encoder/SEED-Bench, split test" in err
+    assert "seedbench_image has the licence CC-BY-NC-4.0" in err
