@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -57,16 +56,23 @@ class Cost:
     peak_mb: float
 
 
+# A process starts with the memory of the one that it was forked from, so commands are started by a small one.
+STARTER = """
+import json, resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6]))
+"""
+
+
 def measure(command: Sequence[str | Path]) -> Cost:
     """Run a command to its end; CPU seconds and peak resident memory as the kernel counted them."""
-    with tempfile.TemporaryFile() as err:
-        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=err, cwd=PROJECT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            err.seek(0)
-            raise SystemExit(f"{' '.join(map(str, command))}\nended with {process.returncode}: {err.read().decode()}")
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
+    starter = [sys.executable, "-S", "-c", STARTER, *map(str, command)]
+    done = subprocess.run(starter, capture_output=True, text=True, cwd=PROJECT, check=True)
+    code, cpu_s, peak_mb = json.loads(done.stdout)
+    if code:
+        raise SystemExit(f"{' '.join(map(str, command))}\nended with {code}: {done.stderr}")
+    return Cost(cpu_s, peak_mb)
 
 
 def best(command: Sequence[str | Path], repeats: int) -> Cost:

@@ -86,12 +86,16 @@ def _lines(path: Path, read: Callable[[int, dict[str, Any]], T]) -> Iterator[T]:
             try:
                 found = read(offset, json.loads(raw))
             except (ValueError, KeyError, TypeError) as error:
-                raise StoreError(
-                    f"{path}:{number} is not a journal line ({error}). The file was damaged or edited: restore it, or "
-                    "delete that line and run the same command again; only its sample is asked again."
-                ) from error
+                raise _damaged(f"{path}:{number}", error) from error
             yield found
             offset += len(raw)
+
+
+def _damaged(where: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"{where} is not a journal line ({error}). The file was damaged or edited: restore it, or delete that line and "
+        "run the same command again; only its sample is asked again."
+    )
 
 
 def read_answers(path: Path) -> Iterator[Answer]:
@@ -152,7 +156,10 @@ class JournalIndex:
         if self._file is None or place == len(self._keys) or self._keys[place] != key:
             return None
         self._file.seek(self._offsets[place])
-        answer = decode_answer(json.loads(self._file.readline()))
+        try:
+            answer = decode_answer(json.loads(self._file.readline()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(f"{self._path}, at byte {self._offsets[place]},", error) from error
         return answer if answer.request_id == request_id else None
 
 
