@@ -13,7 +13,7 @@ from tools.train_small import parallel, stage1, stage2
 from tools.train_small.build_tokenizer import build_tokenizer
 
 STAGE1_STEPS = 3000
-STAGE2_STEPS = 2750
+STAGE2_STEPS = 4000
 EARLY_STEP = 1200
 
 
