@@ -1,7 +1,7 @@
 """The accuracy rule: paired non-inferiority on two levels, so that power does not drown in the number of tasks.
 
 FAIL          the macro mean fell (U.01 < 0) and its margin may be exceeded (L.05 <= -margin); or a task fell
-              significantly (Holm-adjusted one-sided p < .01) and by at least half its margin
+              significantly (Holm-adjusted one-sided p < .005) and by at least half its margin
 PASS          not FAIL, and the macro mean fell by less than its margin (L.05 > -margin)
 INCONCLUSIVE  anything else
 
@@ -19,7 +19,10 @@ from evals.gate.margins import Margins
 from evals.statistics import Difference, Macro, TaskNumber, detectable_effect, holm, macro_mean
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
-TASK_ALPHA = 0.01
+MACRO_ALPHA = 0.01
+# Half of the macro level's: an unchanged model then fails in clearly under 2 % (with 0.01 here, 2.2 % were simulated),
+# and a drop of 5 points in one of four tasks of 1,000 is still found in over 99 %.
+TASK_ALPHA = 0.005
 PASS_ALPHA = 0.05
 
 
@@ -75,7 +78,7 @@ def apply_rule(
     """
     tasks = _judge_tasks(gains, margins)
     macro = macro_mean(parts)
-    lower, upper = macro.lower(PASS_ALPHA), macro.upper(TASK_ALPHA)
+    lower, upper = macro.lower(PASS_ALPHA), macro.upper(MACRO_ALPHA)
     reasons = [_task_reason(t) for t in tasks if t.outcome == FAIL]
     if lower is not None and upper is not None and lower <= -margins.macro and upper < 0:
         reasons.append(
@@ -102,7 +105,7 @@ def _judge_tasks(gains: Mapping[str, Difference], margins: Margins) -> tuple[Tas
         if p is not None and gain.value is not None and p < TASK_ALPHA and gain.value <= -margin / 2:
             outcome = FAIL
         detectable = None if effective is None else detectable_effect(effective, sides=1)
-        found.append(TaskFinding(task, gain.value, lower, gain.upper(TASK_ALPHA), p, margin, detectable, outcome))
+        found.append(TaskFinding(task, gain.value, lower, gain.upper(MACRO_ALPHA), p, margin, detectable, outcome))
     return tuple(found)
 
 

@@ -23,6 +23,7 @@ from evals.statistics import Difference, TaskNumber, difference_part, paired_dif
 
 EXIT_CODES = {PASS: 0, FAIL: 1, INCONCLUSIVE: 3}
 ERRORS_ONLY = 5
+SENTENCE_REASONS = 3  # reasons in the verdict's sentence; all of them are listed below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,10 @@ def _verdict(
     strict: bool,
 ) -> Verdict:
     broken = [guard for guard in guards if not guard.kept]
-    reasons = [*rule.reasons, *(f"{guard.task}: {guard.detail}" if guard.task else guard.detail for guard in broken)]
+    fallen = {task.task for task in rule.tasks if task.outcome == FAIL}
+    # The categories of a task that fell as a whole add nothing to why; they stay among the guards.
+    telling = [guard for guard in broken if guard.kind != "category_collapse" or guard.task not in fallen]
+    reasons = [*rule.reasons, *(f"{guard.task}: {guard.detail}" if guard.task else guard.detail for guard in telling)]
     outcome = FAIL if broken else rule.outcome
     errors_only = outcome == FAIL and not rule.reasons and all(guard.kind == "error_rate" for guard in broken)
     samples = sum(difference.n_units for difference in differences.values())
@@ -164,7 +168,8 @@ def _sentence(
     margin = f"{rule.margin * 100:.1f} point{'' if rule.margin == 0.01 else 's'}"
     visible = "" if rule.detectable is None else f" A drop of {rule.detectable * 100:.1f} points would be seen."
     if outcome == FAIL:
-        return f"FAIL: {'; '.join(reasons)}."
+        more = f"; and {len(reasons) - SENTENCE_REASONS} more" if len(reasons) > SENTENCE_REASONS else ""
+        return f"FAIL: {'; '.join(reasons[:SENTENCE_REASONS])}{more}."
     if outcome == PASS:
         level = (rule.macro.value or 0.0) * 100
         return (

@@ -82,8 +82,8 @@ def test_the_gate_on_the_command_line_has_its_exit_codes(tmp_path):
     assert run_eval.main(["baseline", "create", paths["a"], paths["b"], "--name", "n", "--out", base]) == 0
     assert run_eval.main(["gate", "--baseline", base, "--candidate", paths["b"]]) == 0
     assert run_eval.main(["gate", "--baseline", base, "--candidate", paths["bad"]]) == 1
-    assert (tmp_path / "bad" / "junit.xml").exists()
+    assert (tmp_path / "bad" / "gate" / "junit.xml").exists()
     other = MemoryRun("other", {"t": MemoryTask(scores, identity={"prompt": "p9"})})
     assert run_eval.main(["gate", "--baseline", base, "--candidate", str(stored(other, tmp_path / "other"))]) == 4
-    assert json.loads((tmp_path / "other" / "verdict.json").read_text())["outcome"] == "NOT COMPARABLE"
+    assert json.loads((tmp_path / "other" / "gate" / "verdict.json").read_text())["outcome"] == "NOT COMPARABLE"
     assert run_eval.main(["gate", "--baseline", base, base, "--candidate", paths["b"]]) == 2

@@ -56,12 +56,12 @@ def test_95_percent_intervals_cover_in_a_short_simulation(draw, truth):
 
 
 def gate_outcome(rng, drops, n=1000, psi=0.06, share=0.7):
-    """The rule's outcome for tasks of ``n`` with discordance ``psi`` beside the drop."""
+    """The rule's outcome for tasks of ``n`` of which a share ``psi`` of the answers changes, the drop included."""
     gains, parts = {}, []
     for i, drop in enumerate(drops):
         a = rng.random(n) < share
-        lost = rng.random(n) < (psi / 2 + drop) / share
-        gained = rng.random(n) < (psi / 2) / (1 - share)
+        lost = rng.random(n) < (psi + drop) / 2 / share
+        gained = rng.random(n) < (psi - drop) / 2 / (1 - share)
         b = np.where(a, ~lost, gained)
         one, two = (mean_statistic("accuracy", x.astype(float).tolist()) for x in (a, b))
         keys = range(i * n, (i + 1) * n)
@@ -70,8 +70,8 @@ def gate_outcome(rng, drops, n=1000, psi=0.06, share=0.7):
     return apply_rule(gains, parts, Margins()).outcome
 
 
-def gate_rates(drops, runs):
-    outcomes = [gate_outcome(np.random.default_rng(seed), drops) for seed in range(runs)]
+def gate_rates(drops, runs, psi=0.06):
+    outcomes = [gate_outcome(np.random.default_rng(seed), drops, psi=psi) for seed in range(runs)]
     return {outcome: outcomes.count(outcome) / runs for outcome in ("PASS", "FAIL", "INCONCLUSIVE")}
 
 
