@@ -16,8 +16,9 @@ demo: $(VENV)/.installed
 	@echo "  $(CURDIR)/$(DEMO)-final/report.html"
 	@echo "  $(CURDIR)/$(DEMO)-comparison/comparison.html"
 
+# One thread a worker: workers that share cores with each other's thread pools wait for them most of the time.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

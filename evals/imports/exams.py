@@ -56,7 +56,7 @@ def mathvista(path: Path, references: Sequence[Path], mapping: Mapping[str, str]
                 request_id=text(row["id"]),
                 prediction=reply(prediction),
                 references=(text(column(row, "answer", path, number)),),
-                prompt=text(row.get("query") or row.get("question")),
+                prompt=text(row.get("question")),
                 image=text(row.get("image")),
                 fields={
                     name: row.get(name) for name in ("question_type", "answer_type", "precision", "choices", "unit")
