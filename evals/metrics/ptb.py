@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from evals.metrics.ptb_rules import BLANKS, KINDS, SINGLE_CHARACTERS, Kind
+from evals.metrics.ptb_kinds import BLANKS, KINDS, SINGLE_CHARACTERS, Kind
 
 # Of the scorers' list the entries that a lower-case token can equal.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
