@@ -119,7 +119,8 @@ def write_vlmevalkit(samples: Iterable[Sample], path: Path) -> int:
 
 
 def _write_rows(file: TextIO, names: list[str], rows: list[dict[str, str]]) -> None:
-    writer = csv.DictWriter(file, names, delimiter="\t", lineterminator="\n", restval="")
+    # All cells are quoted: the writer would leave a bare carriage return without quotes, and readers end the row there.
+    writer = csv.DictWriter(file, names, delimiter="\t", lineterminator="\n", restval="", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(rows)
     file.flush()
