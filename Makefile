@@ -29,6 +29,7 @@ check: lint test
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --hypothesis-profile=explore
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info
