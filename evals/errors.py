@@ -8,9 +8,9 @@ EvalError            root; exit code 2 unless said otherwise
 └── ComparisonError  two results must not be compared             (4)
 """
 
-from model_adapters.contract import AdapterError, EvalError
+from model_adapters.contract import AdapterError, EvalError, did_you_mean
 
-__all__ = ["AdapterError", "ComparisonError", "DataError", "EvalError", "SpecError", "StoreError"]
+__all__ = ["AdapterError", "ComparisonError", "DataError", "EvalError", "SpecError", "StoreError", "did_you_mean"]
 
 
 class SpecError(EvalError):

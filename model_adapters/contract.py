@@ -35,6 +35,14 @@ class AdapterError(EvalError):
     """A model cannot be loaded, or cannot do what is asked of it."""
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The hint for a name that does not exist: " Did you mean 'x'?" with the nearest known one, or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """An image that is decoded late, by whoever needs its pixels.

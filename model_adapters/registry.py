@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from importlib.metadata import entry_points
 from typing import Any
 
-from model_adapters.contract import AdapterError, ModelAdapter
+from model_adapters.contract import AdapterError, ModelAdapter, did_you_mean
 
 ENTRY_POINT_GROUP = "omnilmm_eval.adapters"
 
@@ -34,8 +33,7 @@ def adapter_class(name: str) -> type[ModelAdapter]:
         if point.name == name:
             plugin: type[ModelAdapter] = point.load()
             return plugin
-    near = difflib.get_close_matches(name, adapter_names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, adapter_names())
     raise AdapterError(f"Unknown adapter {name!r}.{hint} Known adapters: {', '.join(adapter_names())}.")
 
 
@@ -49,7 +47,6 @@ def load_adapter(name: str, /, **options: Any) -> ModelAdapter:
     known = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is not p.VAR_KEYWORD]
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(option, known)
             raise AdapterError(f"Adapter {name!r} has no option {option!r}.{hint} Its options: {', '.join(known)}.")
     return cls(**options)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.errors import ComparisonError, SpecError
+from evals.errors import ComparisonError, SpecError, did_you_mean
 
 PARTS = ("task", "data", "prompt", "generation", "scorer")
 
@@ -25,8 +24,7 @@ def check_allowed(allow: Collection[str]) -> None:
     """Refuse a name that is no part of an identity, with the nearest one."""
     for name in allow:
         if name not in PARTS:
-            near = difflib.get_close_matches(name, PARTS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, PARTS)
             raise SpecError(f"--allow {name}: no such part of an identity.{hint} Parts are {', '.join(PARTS)}.")
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import Any, Protocol
 
-from evals.errors import SpecError
+from evals.errors import SpecError, did_you_mean
 
 
 class Extractor(Protocol):
@@ -40,8 +39,7 @@ EXTRACTORS: dict[str, str] = {
 def get_extractor(name: str) -> Extractor:
     """An extractor by name. Raises :class:`SpecError` with the nearest name if unknown."""
     if name not in EXTRACTORS:
-        near = difflib.get_close_matches(name, EXTRACTORS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, EXTRACTORS)
         raise SpecError(f"Unknown extractor {name!r}.{hint} Known extractors: {', '.join(sorted(EXTRACTORS))}.")
     module, _, attribute = EXTRACTORS[name].partition(":")
     extractor: Extractor = getattr(importlib.import_module(module), attribute)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from evals.errors import SpecError
+from evals.errors import SpecError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,7 @@ def read_margins(values: Mapping[str, Any]) -> Margins:
     known = [f.name for f in fields(Margins)]
     for name, value in values.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             raise SpecError(f"Unknown margin {name!r}.{hint} Margins are {', '.join(known)}.")
         for key, number in value.items() if name == "tasks" else [(name, value)]:
             if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from evals.errors import SpecError
+from evals.errors import SpecError, did_you_mean
 from evals.imports.rows import ImportedRow
 
 
@@ -35,8 +34,7 @@ FORMATS: dict[str, str] = {
 def reader(name: str) -> Reader:
     """The reader of a format. Raises :class:`SpecError` with the nearest name if unknown."""
     if name not in FORMATS:
-        near = difflib.get_close_matches(name, FORMATS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, FORMATS)
         raise SpecError(f"Unknown format {name!r}.{hint} Known formats: {', '.join(FORMATS)}.")
     module, _, function = FORMATS[name].partition(":")
     found: Reader = getattr(importlib.import_module(module), function)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from evals.errors import SpecError
+from evals.errors import SpecError, did_you_mean
 from evals.metrics.rows import SampleMetric
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
@@ -71,8 +70,7 @@ class ExactMatch(SampleMetric):
         names = [normalise] if isinstance(normalise, str) else list(normalise)
         for name in names:
             if name not in NORMALISATIONS:
-                near = difflib.get_close_matches(str(name), NORMALISATIONS, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(str(name), NORMALISATIONS)
                 raise SpecError(
                     f"Metric {self.name!r}: unknown normalisation {name!r}.{hint} Known: {', '.join(NORMALISATIONS)}."
                 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from evals.errors import SpecError
+from evals.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from evals.metrics.base import Metric
@@ -65,8 +64,7 @@ def get_metric(name: str, **options: Any) -> Metric:
     elif found := [point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name == name]:
         cls = found[0].load()
     else:
-        near = difflib.get_close_matches(name, metric_names(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, metric_names())
         raise SpecError(f"Unknown metric {name!r}.{hint} Known metrics: {', '.join(metric_names())}.")
     metric: Metric = cls(**options)
     return metric

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
-from evals.errors import SpecError
+from evals.errors import SpecError, did_you_mean
 from evals.files import TASKS_DIR
 from evals.spec.build import build
 from evals.spec.checks import check_suite, check_task
@@ -52,8 +51,7 @@ def find_task(name: str, preset: str = "default") -> TaskSpec:
     elif name in _task_files():
         path = _task_files()[name]
     else:
-        near = difflib.get_close_matches(name, [*task_names(), *suite_names()], n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, [*task_names(), *suite_names()])
         raise SpecError(f"Unknown task {name!r}.{hint} `run_eval.py list` shows all tasks and suites.")
     document = load(path)
     spec = build(TaskSpec, document)
@@ -66,8 +64,7 @@ def apply_preset(spec: TaskSpec, preset: str) -> TaskSpec:
     if preset == "default":
         return spec
     if preset not in spec.presets:
-        near = difflib.get_close_matches(preset, spec.presets, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(preset, spec.presets)
         known = ", ".join(["default", *spec.presets])
         raise SpecError(f"Task {spec.name!r} has no preset {preset!r}.{hint} Its presets: {known}.")
     chosen = spec.presets[preset]
@@ -79,8 +76,7 @@ def find_suite(name: str) -> SuiteSpec:
     """A suite by name, or by the path of a YAML file. Raises :class:`SpecError` as :func:`find_task` does."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES_DIR / f"{name}.yaml"
     if not path.exists():
-        near = difflib.get_close_matches(name, suite_names(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, suite_names())
         raise SpecError(f"Unknown suite {name!r}.{hint} Known suites: {', '.join(suite_names())}.")
     document = load(path)
     suite = build(SuiteSpec, document)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from model_adapters.contract import AdapterError
+from model_adapters.contract import AdapterError, did_you_mean
 
 SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
 DEFAULT = "small-final"
@@ -32,8 +31,7 @@ def resolve_checkpoint(name_or_path: str | Path) -> Path:
     names = shipped_names()
     if str(name_or_path) in names:
         return SHIPPED_FOLDER / str(name_or_path)
-    near = difflib.get_close_matches(str(name_or_path), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(name_or_path), names)
     known = f"shipped: {', '.join(names)}" if names else "none is shipped with this installation"
     raise AdapterError(
         f"There is no checkpoint {str(name_or_path)!r}: no such folder, and no shipped one of that name.{hint} Give "

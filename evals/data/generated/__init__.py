@@ -21,12 +21,11 @@ DejaVu fonts in matplotlib's wheel. Pixels of rendered words depend on the FreeT
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator
 
 from evals.data.generated.rows import GeneratedRow
-from evals.errors import DataError
+from evals.errors import DataError, did_you_mean
 
 GENERATORS: dict[str, str] = {
     "easyvqa": "evals.data.generated.easyvqa.rows",
@@ -51,8 +50,7 @@ def generate(name: str, seed: int, count: int) -> Iterator[GeneratedRow]:
         DataError: there is no generator of that name.
     """
     if name not in GENERATORS:
-        near = difflib.get_close_matches(name, GENERATORS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, GENERATORS)
         raise DataError(f"There is no generated data set {name!r}.{hint} Known: {', '.join(GENERATORS)}.")
     module, _, function = GENERATORS[name].rpartition(".")
     rows: Iterator[GeneratedRow] = getattr(importlib.import_module(module), function)(seed, count)
