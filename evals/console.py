@@ -131,7 +131,7 @@ def _comparison_row(task: TaskComparison) -> list[str]:
         _number(found.b, scale),
         signed(found.value),
         f"[{signed(found.low)}, {signed(found.high)}]",
-        "–" if task.p_holm is None else f"{task.p_holm:.2g}",
+        "–" if task.p_holm is None else "<1e-12" if task.p_holm < 1e-12 else f"{task.p_holm:.2g}",
         "–" if found.n_fell is None else f"{found.n_fell:,}",
         "–" if found.n_rose is None else f"{found.n_rose:,}",
         task.verdict,
