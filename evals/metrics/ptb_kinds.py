@@ -2,10 +2,9 @@
 
 The rules were derived from the observable behaviour of the program that pycocoevalcap 1.2 runs (CoreNLP 3.4.1), by
 probing it with words and characters in many contexts, and from the published Penn Treebank conventions; no part of its
-source was used. Compared with that program: no difference in 25,540 COCO captions and in 4,998 of
-5,000 long descriptions of a model; 0.2 % of random sequences of odd
-pieces with blanks between most of them, and 0.9 % of those with blanks between half, differ (known: unusual smileys,
-signs glued before ``www.``). The longest match wins, counting what must follow; of equally long ones the first listed.
+source was used. How often it differs from that program on real captions is in docs/scoring.md; known are unusual smileys
+and signs glued before ``www.``. The longest match wins, counting what must follow; of equally long ones the first
+listed.
 """
 
 from __future__ import annotations
