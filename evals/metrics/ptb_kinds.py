@@ -2,9 +2,9 @@
 
 The rules were derived from the observable behaviour of the program that pycocoevalcap 1.2 runs (CoreNLP 3.4.1), by
 probing it with words and characters in many contexts, and from the published Penn Treebank conventions; no part of its
-source was used. How often it differs from that program on real captions is in docs/scoring.md; known are unusual smileys
-and signs glued before ``www.``. The longest match wins, counting what must follow; of equally long ones the first
-listed.
+source was used. How often it differs from that program on real captions is in docs/scoring.md; known are unusual
+smileys and signs glued before ``www.``. The longest match wins, counting what must follow; of equally long ones the
+first listed.
 """
 
 from __future__ import annotations
