@@ -86,7 +86,16 @@ def test_missing_questions_are_a_clear_error(tmp_path: Path) -> None:
         list(read_questions(tmp_path / "none.gz"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"not gzip", gzip.compress(b"{]\n"), gzip.compress(b"{}\n"), None])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"not gzip", id="not gzip"),
+        pytest.param(gzip.compress(b"{]\n", mtime=0), id="no JSON"),
+        pytest.param(gzip.compress(b"{}\n", mtime=0), id="no question"),
+        pytest.param(None, id="no file"),
+    ],
+)
 def test_damaged_questions_are_a_clear_error(tmp_path: Path, damage: bytes | None) -> None:
     """Half a file, another file, or lines that are no questions. An empty file holds no question and no error."""
     path = tmp_path / "q.gz"
