@@ -13,14 +13,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evals.arguments import parser
+from evals.cli.arguments import parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, score, report."""
-    from evals.console import show_results
+    from evals.cli.run_views import show_results
+    from evals.cli.selection import job_of, model_options
     from evals.runner import execute
-    from evals.selection import job_of, model_options
     from model_adapters import load_adapter
 
     job = job_of(options, _command_line())
@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """What a run would do."""
-    from evals.console import show_plan
-    from evals.selection import items_of, places_of
+    from evals.cli.run_views import show_plan
+    from evals.cli.selection import items_of, places_of
 
     show_plan(items_of(options), *places_of(options), as_json=options.json)
     return 0
@@ -43,7 +43,7 @@ def plan(options: argparse.Namespace) -> int:
 
 def list_(options: argparse.Namespace) -> int:
     """Names that the other commands take."""
-    from evals.console import TaskFilter, show_list
+    from evals.cli.catalogue_views import TaskFilter, show_list
 
     keep = TaskFilter(options.family, options.licence, options.language)
     show_list(options.what, keep, as_json=options.json)
@@ -52,8 +52,8 @@ def list_(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """A task's card."""
-    from evals.catalogue_views import show_card
-    from evals.selection import model_options, places_of
+    from evals.cli.card_views import show_card
+    from evals.cli.selection import model_options, places_of
     from evals.spec import find_task
     from model_adapters import load_adapter
 
@@ -64,22 +64,22 @@ def show(options: argparse.Namespace) -> int:
 
 def prefetch(options: argparse.Namespace) -> int:
     """Get data onto this machine."""
-    from evals.catalogue_views import show_prefetch
-    from evals.selection import places_of, tasks_of
+    from evals.cli.card_views import show_prefetch
+    from evals.cli.selection import places_of, tasks_of
 
     return show_prefetch(tasks_of(options.names), *places_of(options))
 
 
 def validate(options: argparse.Namespace) -> int:
     """Check task and suite files."""
-    from evals.console import show_validation
+    from evals.cli.catalogue_views import show_validation
 
     return show_validation(options.names, as_json=options.json)
 
 
 def score(options: argparse.Namespace) -> int:
     """Score a run again."""
-    from evals.console import show_results
+    from evals.cli.run_views import show_results
     from evals.results import score_run
     from evals.store import open_run
 
@@ -97,7 +97,7 @@ def report(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Check the installation."""
-    from evals.console import show_checks, show_machine
+    from evals.cli.doctor_views import show_checks, show_machine
 
     if options.scorers:
         from evals.doctor import check_scorers
@@ -112,9 +112,9 @@ def doctor(options: argparse.Namespace) -> int:
 
 def import_(options: argparse.Namespace) -> int:
     """Make a run of published predictions."""
-    from evals.console import show_results
+    from evals.cli.run_views import show_results
+    from evals.cli.selection import mapping_of
     from evals.imports import import_predictions
-    from evals.selection import mapping_of
     from evals.spec import find_task
 
     imported = import_predictions(
@@ -135,9 +135,9 @@ def import_(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare runs."""
+    from evals.cli.decision_views import show_comparison
+    from evals.cli.selection import parts_of
     from evals.compare import Options, ablate, compare_runs, in_step_order, is_series
-    from evals.console import show_comparison
-    from evals.selection import parts_of
     from evals.store import open_run
 
     runs = [open_run(path) for path in options.runs]
@@ -156,9 +156,9 @@ def compare(options: argparse.Namespace) -> int:
 
 def leaderboard(options: argparse.Namespace) -> int:
     """Rank runs."""
-    from evals.console import show_board
+    from evals.cli.decision_views import show_board
+    from evals.cli.selection import parts_of
     from evals.leaderboard import build_board, update_folder, write_board
-    from evals.selection import parts_of
     from evals.spec import find_suite
     from evals.store import open_run
 
@@ -177,9 +177,9 @@ def leaderboard(options: argparse.Namespace) -> int:
 
 def baseline(options: argparse.Namespace) -> int:
     """Make or update a baseline."""
+    from evals.cli.selection import margins_of
     from evals.errors import SpecError
     from evals.gate import Margins, create_baseline, update_baseline
-    from evals.selection import margins_of
     from evals.store import open_run
 
     runs = [open_run(path) for path in options.runs]
@@ -197,10 +197,10 @@ def baseline(options: argparse.Namespace) -> int:
 
 def gate(options: argparse.Namespace) -> int:
     """Judge a candidate run, or with --perf the speed of several."""
-    from evals.console import show_verdict
+    from evals.cli.decision_views import show_verdict
+    from evals.cli.selection import parts_of
     from evals.errors import ComparisonError, SpecError
     from evals.gate import judge, judge_speed, open_baseline, write_not_comparable, write_verdict
-    from evals.selection import parts_of
     from evals.store import open_run
 
     if not options.perf and len(options.baseline) + len(options.candidate) > 2:

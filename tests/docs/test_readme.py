@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.arguments import parser
+from evals.cli.arguments import parser
 from evals.spec import suite_names, task_names
 
 ROOT = Path(__file__).resolve().parents[2]

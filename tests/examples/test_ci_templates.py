@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from evals.arguments import parser
+from evals.cli.arguments import parser
 
 CI = Path(__file__).resolve().parents[2] / "examples" / "ci"
 

@@ -7,13 +7,14 @@ resumes a stopped training.
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from tools.train_small import parallel, stage1, stage2
 from tools.train_small.build_tokenizer import build_tokenizer
 
 STAGE1_STEPS = 3000
-STAGE2_STEPS = 4000
+STAGE2_STEPS = 6600
 EARLY_STEP = 1200
 
 
@@ -26,14 +27,26 @@ def main() -> None:
     parser.add_argument("--stage1-steps", type=int, default=STAGE1_STEPS)
     parser.add_argument("--stage2-steps", type=int, default=STAGE2_STEPS)
     parser.add_argument("--early-step", type=int, default=EARLY_STEP, help="step exported as small-early")
+    parser.add_argument("--start-from", type=Path, metavar="CHECKPOINT", help="begin stage 2 with these weights")
+    parser.add_argument("--start-step", type=int, default=0, help="the step of stage 2 that --start-from stands for")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "tokenizer.model").exists():
-        build_tokenizer(folder / "tokenizer.model", arguments.seed)
-    stage1_plan = (str(folder), arguments.stage1_steps, arguments.seed)
-    parallel.launch(stage1.train, arguments.processes, *stage1_plan)
-    plan = stage2.Plan(str(folder), arguments.stage2_steps, arguments.seed, arguments.early_step)
+    tokenizer = folder / "tokenizer.model"
+    if arguments.start_from:
+        shutil.copyfile(arguments.start_from / tokenizer.name, tokenizer)
+    else:
+        if not tokenizer.exists():
+            build_tokenizer(tokenizer, arguments.seed)
+        parallel.launch(stage1.train, arguments.processes, str(folder), arguments.stage1_steps, arguments.seed)
+    plan = stage2.Plan(
+        str(folder),
+        arguments.stage2_steps,
+        arguments.seed,
+        arguments.early_step,
+        str(arguments.start_from) if arguments.start_from else None,
+        arguments.start_step,
+    )
     parallel.launch(stage2.train, arguments.processes, plan)
 
 

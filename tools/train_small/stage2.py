@@ -46,12 +46,15 @@ class Plan:
         steps: optimiser steps of the stage.
         seed: of weights and data.
         early_step: the step whose weights are exported as ``small-early``.
+        start_from, start_step: a checkpoint to begin with instead of stage 1, and the step that it stands for.
     """
 
     folder: str
     steps: int
     seed: int
     early_step: int
+    start_from: str | None = None
+    start_step: int = 0
 
 
 class Learner(nn.Module):
@@ -70,6 +73,10 @@ class Learner(nn.Module):
         self.patch_head.load_state_dict(
             {name.removeprefix("head."): value for name, value in weights.items() if name.startswith("head.")}
         )
+
+    def load_checkpoint(self, path: Path) -> None:
+        """Take all of a checkpoint; the patch head, whose loss has faded out by then, stays as drawn."""
+        self.model.load_state_dict(OmniLMM.from_checkpoint(path, dtype="float32", device="cpu").state_dict())
 
     def answer_loss(self, features: torch.Tensor, batch: Packed, start: int) -> torch.Tensor:
         """Return the weighted mean cross-entropy over the answers' tokens.
@@ -96,11 +103,14 @@ def train(rank: int, processes: int, plan: Plan) -> None:
     torch.manual_seed(plan.seed)
     tokenizer = load_tokenizer(folder / "tokenizer.model")
     learner = Learner(build_model(tokenizer.vocab_size, plan.seed))
-    learner.load_stage1(folder / "stage1.pt")
+    if plan.start_from:
+        learner.load_checkpoint(Path(plan.start_from))
+    else:
+        learner.load_stage1(folder / "stage1.pt")
     packer = Packer(tokenizer, learner.model.config.query_num)
     optimizer = _optimizer(learner)
     state = folder / "stage2.pt"
-    first = optim.load_state(state, learner, optimizer) if state.exists() else 0
+    first = optim.load_state(state, learner, optimizer) if state.exists() else plan.start_step
     started = time.perf_counter()
     window: list[list[float]] = []
     for step in range(first, plan.steps):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.cards import DataFacts, card_rows, look_at_data, published_row
-from evals.console import print_json, print_table
+from evals.cli.printing import print_json, print_table
 from evals.data.prefetch import missing_parts, prefetch
 from evals.data.sources import Places
 from evals.errors import DataError

@@ -1,0 +1,56 @@
+"""Arguments that several commands share. They import argparse only, so that --help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_command(commands: Subcommands, name: str, text: str, as_json: bool = False) -> argparse.ArgumentParser:
+    """A subcommand with one line of help; ``as_json`` gives it --json."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    if as_json:
+        command.add_argument("--json", action="store_true", help="print JSON on stdout instead of a table")
+    return command
+
+
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """Which tasks, and which part of each."""
+    command.add_argument("names", nargs="+", metavar="TASK|SUITE|FILE", help="task or suite names, or YAML files")
+    command.add_argument("--preset", help="protocol preset for all tasks")
+    part = command.add_mutually_exclusive_group()
+    part.add_argument("--limit", type=int, help="only the first N samples of each task")
+    part.add_argument("--sample", type=int, help="a random N samples of each task")
+    part.add_argument("--ids", type=Path, help="only the sample ids in this file, one a line")
+    command.add_argument("--seed", type=int, default=0, help="of --sample (default: 0)")
+    command.add_argument("--stratify", metavar="FIELD", help="--sample takes each value's share of this field")
+    add_places(command)
+
+
+def add_places(command: argparse.ArgumentParser) -> None:
+    """Where data lies."""
+    command.add_argument(
+        "--data-root", type=Path, help="folder of local data (default: data, or see omnilmm-eval.yaml)"
+    )
+    command.add_argument(
+        "--cache-dir", type=Path, help="folder for generated and downloaded data (default: the user's)"
+    )
+
+
+def add_model(command: argparse.ArgumentParser, default: str | None = "omnilmm") -> None:
+    """Which model, and how it is loaded."""
+    model = command.add_argument_group("model")
+    model.add_argument(
+        "--model", default=default, metavar="ADAPTER", help=f"adapter name (default: {default or 'none'})"
+    )
+    model.add_argument("--checkpoint", help="folder of weights, or the name of a shipped checkpoint")
+    model.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
+    model.add_argument("--device", help="auto, cpu, cuda or cuda:N")
+    model.add_argument("--batch-size", type=int, help="requests a batch")
+    model.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="any other option")

@@ -1,0 +1,52 @@
+"""What `doctor` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from evals.cli.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from evals.doctor import Check
+
+
+def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
+    """How the scorers did on their shipped cases; returns 0 if all agree, 2 otherwise."""
+    wrong = [check for check in checks if check.differences or not check.checked]
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        rows = [[c.kind, c.name, f"{c.checked}", "differs" if c in wrong else "equal", c.source] for c in checks]
+        print_table("scorers", ["kind", "name", "cases", "result", "equals"], rows, (2,))
+        for check in wrong:
+            for difference in check.differences:
+                print(f"{check.name}: {difference}")
+        print(f"{len(checks)} checked, {len(wrong)} differ")
+    return 2 if wrong else 0
+
+
+def show_machine(environment: dict[str, Any], devices: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """This machine and installation."""
+    if as_json:
+        print_json({"environment": environment, "devices": list(devices)})
+        return
+    facts = environment["hardware"] | {"python": environment["python"], "system": environment["system"]}
+    rows = [[name, str(value)] for name, value in (facts | environment["libraries"]).items() if value is not None]
+    print_table("environment", ["", ""], rows)
+    print_table(
+        "devices",
+        ["device", "name", "memory MiB", "free MiB", "native bf16"],
+        [
+            [
+                d["device"],
+                d["name"],
+                "–" if d["memory_mib"] is None else f"{d['memory_mib']:,.0f}",
+                "–" if d["free_mib"] is None else f"{d['free_mib']:,.0f}",
+                "unknown" if d["bf16"] is None else "yes" if d["bf16"] else "no",
+            ]
+            for d in devices
+        ],
+        (2, 3),
+    )
