@@ -109,6 +109,7 @@ def task_results(spec: TaskSpec, scored: ScoredTask, stored: Mapping[str, Any], 
             name: _by_category(headline, tally.clusters.codes, column.codes, column.names)
             for name, column in tally.categories.items()
         },
+        "options": scored.options,
         "efficiency": tally.efficiency.result(stored.get("wall_s")),
     }
 

@@ -18,9 +18,10 @@ from evals.errors import DataError, SpecError
 from evals.extract import get_extractor
 from evals.metrics.base import Metric, Scores, Statistic
 from evals.metrics.registry import get_metric
+from evals.option_choice import OptionTally
 from evals.prompts.render import LETTERS
 from evals.records import Answer, Question, ScoredSample
-from evals.spec.records import MetricUse, TaskSpec
+from evals.spec.records import MULTIPLE_CHOICE, MetricUse, TaskSpec
 from evals.tally import JoinedStatistic, Tally
 
 CHUNK = 4096  # rows
@@ -38,6 +39,7 @@ class ScoredTask:
         statistics: the headline first.
         tally: counts, clusters, categories and times of the rows.
         all_wrong, all_right: the headline's value if every failed or unreadable answer were wrong, or right.
+        options: how the options' places were chosen, see :mod:`evals.option_choice`; null but for multiple choice.
     """
 
     metric: str
@@ -45,6 +47,7 @@ class ScoredTask:
     tally: Tally
     all_wrong: float | None
     all_right: float | None
+    options: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,16 @@ def score_task(
     uses = [(use, get_metric(use.name, **use.options)) for use in spec.metrics]
     size = CHUNK if all(metric.needs == "sample" for _, metric in uses) else None
     tally, numbers = Tally(spec.categories), _Numbers(spec, uses)
+    options = OptionTally() if spec.protocol in MULTIPLE_CHOICE else None
     for rows in _chunks(spec, questions, answer_of, size):
         scores, found = _evaluate(spec, uses, rows)
         samples = _samples(rows, scores, numbers.add(rows, found))
         for sample in samples:
             tally.add(sample)
+        if options is not None:
+            options.add(rows.questions, rows.extracted, rows.answers)
         keep(samples)
-    return numbers.result(tally)
+    return replace(numbers.result(tally), options=options.result() if options else None)
 
 
 def _chunks(spec: TaskSpec, questions: Iterable[Question], answer_of: AnswerOf, size: int | None) -> Iterator[_Rows]:

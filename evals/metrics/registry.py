@@ -44,6 +44,7 @@ METRICS: dict[str, str] = {
     "ocrbench": "evals.metrics.ocrbench:OcrBench",
     "relaxed_accuracy": "evals.metrics.relaxed:RelaxedAccuracy",
     "textvqa_accuracy": "evals.metrics.textvqa:TextVqaAccuracy",
+    "token_f1": "evals.metrics.token_f1:TokenF1",
     "vqa_accuracy": "evals.metrics.vqa:VqaAccuracy",
     "wer": "evals.metrics.edit:Wer",
 }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.errors import DataError
+from evals.errors import DataError, SpecError
 from evals.metrics.registry import get_metric
 
 
@@ -56,3 +56,31 @@ def test_equal_lengths_make_both_numbers_agree(scores: list[float], length: int)
         [""], [["A"]], choice_scores=[[s * length for s in scores]], choice_tokens=[[length] * len(scores)]
     )
     assert got["accuracy"] == float(max(scores) == scores[0])
+
+
+def test_batch_calibration_takes_out_what_a_model_likes_about_a_letter() -> None:
+    """Two questions; the model gives A a bonus of 2 nats in both. Mean probabilities are the priors."""
+    metric = get_metric("choice_likelihood", calibrate="batch")
+    got = metric.compute(["", ""], [["A"], ["B"]], choice_scores=[[-1.0, -4.0], [-1.0, -2.0]])
+    assert got == {"accuracy": 0.5, "accuracy_calibrated": 1.0}
+    assert metric.needs == "corpus"
+    assert get_metric("choice_likelihood").needs == "sample"
+
+
+def test_batch_priors_are_those_of_questions_with_as_many_options() -> None:
+    """Questions of two options have one set of priors, those of three another; failed rows have none."""
+    metric = get_metric("choice_likelihood", calibrate="batch")
+    scores = [[-1.0, -4.0], [-1.0, -2.0], [-3.0, -2.0, -1.0], [-1.0, -2.0, -3.0], None]
+    got = metric.compute(["", "", "", "", None], [["A"], ["B"], ["C"], ["A"], ["A"]], choice_scores=scores)
+    assert got == {"accuracy": 0.75, "accuracy_calibrated": 1.0}
+
+
+def test_given_priors_go_before_those_of_the_batch() -> None:
+    metric = get_metric("choice_likelihood", calibrate="batch")
+    got = metric.compute([""], [["B"]], choice_scores=[[-1.0, -2.0]], choice_priors=[[-1.0, -5.0]])
+    assert got["accuracy_calibrated"] == 1.0
+
+
+def test_an_unknown_calibration_is_an_error() -> None:
+    with pytest.raises(SpecError, match="expected none or batch"):
+        get_metric("choice_likelihood", calibrate="yes")
