@@ -15,6 +15,7 @@ from evals.plan import TaskPlan
 from evals.progress import Meter
 from evals.records import Answer, Question
 from evals.running_score import RunningScore
+from evals.spec.records import TaskSpec
 from model_adapters.contract import Failure, ModelAdapter, Request, Response, Timing
 
 FLUSH_SECONDS = 0.25
@@ -43,47 +44,94 @@ class Asked:
     wall_s: float
 
 
-def ask(plan: TaskPlan, adapter: ModelAdapter, journal: Journal, stop: StopSignal, meter: Meter) -> Asked:
+def ask(
+    plan: TaskPlan,
+    adapter: ModelAdapter,
+    journal: Journal,
+    stop: StopSignal,
+    meter: Meter,
+    part: range | None = None,
+) -> Asked:
     """Ask what is not answered yet, until done or told to stop.
 
     The adapter pulls requests lazily, so a stop ends the stream of requests; what it has taken and does not answer any
     more stays open for the next session.
+
+    Args:
+        part: the part of the plan's order to ask; all of it where none is given.
 
     Raises:
         EvalError: a sample that cannot be asked, an adapter that cannot do what the task wants, a full disk. What was
             answered before is in the journal then.
     """
     with JournalIndex(journal.path) as index:
-        desk = _Desk(plan, index, stop)
-        book = _Book(journal, RunningScore(plan.spec) if meter.wants_score else None, meter, desk)
-        put: Put = adapter.score_choices if plan.spec.protocol == "likelihood" else adapter.generate
+        earlier = Earlier(index)
+        desk = Desk(plan.walk(earlier.has, part), put_of(plan.spec, adapter), stop)
+        book = _Book(journal, RunningScore(plan.spec) if meter.wants_score else None, meter, earlier)
         start = time.monotonic()
         try:
-            for response in _responses(put, desk):
-                book.take(response)
-            for request_id in [] if stop.requested else list(desk.open):
-                book.take(_failed(request_id, "NoAnswer", "The adapter returned no answer to this request."))
+            for question, answer in desk.answers():
+                book.take(question, answer)
         finally:
             book.flush()
         wall_s = time.monotonic() - start
-    return Asked(book.answered, book.failed, desk.kept, book.dropped, journal.torn_bytes, wall_s)
+    return Asked(book.answered, book.failed, earlier.kept, desk.dropped, journal.torn_bytes, wall_s)
 
 
-class _Desk:
-    """The stream of open requests, and which of them are out.
+def put_of(spec: TaskSpec, adapter: ModelAdapter) -> Put:
+    """How an adapter is asked under a task's protocol."""
+    return adapter.score_choices if spec.protocol == "likelihood" else adapter.generate
+
+
+class Earlier:
+    """What earlier sessions answered.
+
+    Attributes:
+        kept: questions found answered so far.
+    """
+
+    def __init__(self, index: JournalIndex) -> None:
+        self.kept = 0
+        self._index = index
+
+    def has(self, question: Question) -> bool:
+        """Whether the journal holds an answer to this very question; a failure is none."""
+        found = self._index.get(question.request_id) if len(self._index) else None
+        is_answered = found is not None and found.failure is None and found.content_hash == question.content_hash
+        self.kept += is_answered
+        return is_answered
+
+
+class Desk:
+    """Between open questions and a model: requests go out as the adapter pulls them, answers come back.
 
     Attributes:
         open: requests that the adapter has taken and not answered, with their questions.
-        kept: questions passed over because an earlier session has their answers.
         broken: what building the next request raised; such an error is not the adapter's.
+        dropped: responses to requests that were not out.
     """
 
-    def __init__(self, plan: TaskPlan, index: JournalIndex, stop: StopSignal) -> None:
+    def __init__(self, walk: Iterator[tuple[Question, Request]], put: Put, stop: StopSignal) -> None:
         self.open: dict[str, tuple[Question, Request]] = {}
-        self.kept = 0
         self.broken: BaseException | None = None
-        self._index, self._stop = index, stop
-        self._walk = plan.walk(self._is_answered)
+        self.dropped = 0
+        self._walk, self._put, self._stop = walk, put, stop
+
+    def answers(self) -> Iterator[tuple[Question, Answer]]:
+        """All questions with their answers, in the order in which they come; one without an answer is a failure,
+        unless the run was told to stop."""
+        for response in _responses(self._put, self):
+            yield from self._match(response)
+        for request_id in [] if self._stop.requested else list(self.open):
+            message = "The adapter returned no answer to this request."
+            yield from self._match(_failed(request_id, "NoAnswer", message))
+
+    def _match(self, response: Response) -> Iterator[tuple[Question, Answer]]:
+        question, request = self.open.pop(response.request_id, (None, None))
+        if question is None or request is None:
+            self.dropped += 1
+            return
+        yield question, _answer(response, question, request)
 
     def __iter__(self) -> Iterator[Request]:
         return self
@@ -101,14 +149,8 @@ class _Desk:
         self.open[request.request_id] = question, request
         return request
 
-    def _is_answered(self, question: Question) -> bool:
-        found = self._index.get(question.request_id) if len(self._index) else None
-        is_answered = found is not None and found.failure is None and found.content_hash == question.content_hash
-        self.kept += is_answered
-        return is_answered
 
-
-def _responses(put: Put, desk: _Desk) -> Iterator[Response]:
+def _responses(put: Put, desk: Desk) -> Iterator[Response]:
     """All responses. Where the adapter raises, each request that it held is asked again alone, so that only the one
     that makes it raise has no answer; then it goes on with the rest."""
     while True:
@@ -132,19 +174,14 @@ def _responses(put: Put, desk: _Desk) -> Iterator[Response]:
 class _Book:
     """Keeps the answers: counts them, writes them down in batches, and shows how far it is."""
 
-    def __init__(self, journal: Journal, score: RunningScore | None, meter: Meter, desk: _Desk) -> None:
-        self.answered = self.failed = self.dropped = 0
-        self._journal, self._score, self._meter, self._desk = journal, score, meter, desk
+    def __init__(self, journal: Journal, score: RunningScore | None, meter: Meter, earlier: Earlier) -> None:
+        self.answered = self.failed = 0
+        self._journal, self._score, self._meter, self._earlier = journal, score, meter, earlier
         self._batch: list[tuple[Question, Answer]] = []
         self._flushed = time.monotonic()
 
-    def take(self, response: Response) -> None:
-        """Take one response; one to a request that is not out is dropped."""
-        question, request = self._desk.open.pop(response.request_id, (None, None))
-        if question is None or request is None:
-            self.dropped += 1
-            return
-        answer = _answer(response, question, request)
+    def take(self, question: Question, answer: Answer) -> None:
+        """Take one answer."""
         self.failed += answer.failure is not None
         self.answered += answer.failure is None
         self._batch.append((question, answer))
@@ -159,7 +196,7 @@ class _Book:
         if self._score is not None:
             self._score.add(batch)
         asked = self.answered + self.failed
-        self._meter.update(self._desk.kept + asked, asked, self.failed, self._score.value if self._score else None)
+        self._meter.update(self._earlier.kept + asked, asked, self.failed, self._score.value if self._score else None)
         self._flushed = time.monotonic()
 
 

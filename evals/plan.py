@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,12 @@ from model_adapters.contract import Request
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:
-    """The questions of one task in the order in which they are asked. It costs eight bytes a sample.
+    """The questions of one task in the order in which they are asked. It costs eleven bytes a sample.
 
     Attributes:
         order: places of the samples in the data set, shape (samples,).
+        starts: whether a new picture begins here, for each place of the order, shape (samples,).
+        counts: questions of each sample in the order, shape (samples,).
         requests: questions in all, rotations counted.
         pictured: questions that carry a picture.
         images: distinct pictures.
@@ -39,6 +41,8 @@ class TaskPlan:
     spec: TaskSpec
     dataset: Dataset
     order: NDArray[np.int64]
+    starts: NDArray[np.bool_]
+    counts: NDArray[np.uint16]
     requests: int
     pictured: int
     images: int
@@ -50,12 +54,27 @@ class TaskPlan:
         """Picture encodings that the order makes unnecessary."""
         return self.pictured - self.images
 
-    def walk(self, is_answered: Callable[[Question], bool]) -> Iterator[tuple[Question, Request]]:
-        """The open questions in order, with the requests that ask them; each is built when its turn comes."""
-        for sample in self.dataset.in_order(self.order.tolist()):
-            for question in questions_of(self.spec, sample):
-                if not is_answered(question):
-                    yield question, request_of(self.spec, sample, question)
+    def requests_in(self, part: range) -> int:
+        """Questions in a part of the order."""
+        return int(self.counts[part.start : part.stop].sum())
+
+    def walk(
+        self, is_answered: Callable[[Question], bool], part: range | None = None
+    ) -> Iterator[tuple[Question, Request]]:
+        """The open questions of the order, or of a part of it, with the requests that ask them."""
+        order = self.order if part is None else self.order[part.start : part.stop]
+        return open_questions(self.spec, self.dataset, order.tolist(), is_answered)
+
+
+def open_questions(
+    spec: TaskSpec, dataset: Dataset, places: Sequence[int], is_answered: Callable[[Question], bool]
+) -> Iterator[tuple[Question, Request]]:
+    """The open questions of the samples at these places of the data set, in this order, with the requests that ask
+    them; each is built when its turn comes."""
+    for sample in dataset.in_order(places):
+        for question in questions_of(spec, sample):
+            if not is_answered(question):
+                yield question, request_of(spec, sample, question)
 
 
 def make_plan(spec: TaskSpec, dataset: Dataset) -> TaskPlan:
@@ -65,7 +84,7 @@ def make_plan(spec: TaskSpec, dataset: Dataset) -> TaskPlan:
         DataError: a sample that cannot be asked as the task says.
     """
     spool, digest = QuestionSpool(), hashlib.sha256()
-    groups, group_of_image = array("q"), dict[str, int]()
+    groups, counts, group_of_image = array("q"), array("H"), dict[str, int]()
     n_groups = n_requests = n_pictured = 0
     for sample in dataset:
         digest.update(bytes.fromhex(sample.content_hash))
@@ -79,5 +98,17 @@ def make_plan(spec: TaskSpec, dataset: Dataset) -> TaskPlan:
             n_pictured += len(asked)
         n_groups += group == n_groups
         groups.append(group)
+        counts.append(len(asked))
     order = np.argsort(np.asarray(groups), kind="stable")
-    return TaskPlan(spec, dataset, order, n_requests, n_pictured, len(group_of_image), digest.hexdigest(), spool)
+    return TaskPlan(
+        spec=spec,
+        dataset=dataset,
+        order=order,
+        starts=np.diff(np.asarray(groups)[order], prepend=-1) != 0,
+        counts=np.asarray(counts)[order],
+        requests=n_requests,
+        pictured=n_pictured,
+        images=len(group_of_image),
+        samples_hash=digest.hexdigest(),
+        questions=spool,
+    )
