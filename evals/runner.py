@@ -15,6 +15,7 @@ from evals.asking import ask
 from evals.data import Subset, open_dataset
 from evals.errors import StoreError
 from evals.files import sha256_json
+from evals.fit import check_fit
 from evals.identity import differences, environment, task_identity
 from evals.interrupt import StopSignal
 from evals.journal import Journal
@@ -99,6 +100,8 @@ def execute(job: Job, load: Callable[[], ModelAdapter]) -> Outcome:
     adapter = load()
     try:
         load_s = time.monotonic() - start
+        for one in prepared:
+            check_fit(one.plan, adapter)
         identity = {"model": dict(adapter.identity()), "tasks": {p.item.spec.name: p.identity for p in prepared}}
         run = Run(_folder(job, identity))
         with RunLock(run.path):

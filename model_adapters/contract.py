@@ -117,6 +117,12 @@ class GenerationSettings:
     seed: int = 0
 
 
+def cut_at_stop(text: str, stop: tuple[str, ...]) -> str:
+    """An answer up to the first of its stop strings, without the blanks before it; the whole text if there is none."""
+    found = [at for end in stop if end and (at := text.find(end)) >= 0]
+    return text[: min(found)].strip() if found else text
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question to a model.

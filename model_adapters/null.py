@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from model_adapters.contract import Capabilities, ModelAdapter, Request, Response
+from model_adapters.contract import Capabilities, ModelAdapter, Request, Response, cut_at_stop
 
 
 class NullAdapter(ModelAdapter):
@@ -34,7 +34,7 @@ class NullAdapter(ModelAdapter):
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         for request in requests:
-            yield Response(request.request_id, self._answer)
+            yield Response(request.request_id, cut_at_stop(self._answer, request.generation.stop))
 
     def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
         for request in requests:

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from model_adapters.contract import AdapterError, ModelAdapter, did_you_mean
+from model_adapters.option_types import check_types
 
 ENTRY_POINT_GROUP = "omnilmm_eval.adapters"
 
@@ -41,12 +42,20 @@ def load_adapter(name: str, /, **options: Any) -> ModelAdapter:
     """Build an adapter: ``load_adapter("omnilmm", checkpoint=..., dtype=..., device=...)``.
 
     Raises:
-        AdapterError: unknown adapter, unknown option (with the nearest name), or whatever keeps the model from loading.
+        AdapterError: unknown adapter, unknown option (with the nearest name), an option of the wrong type, or whatever
+            keeps the model from loading.
     """
     cls = adapter_class(name)
-    known = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    parameters = inspect.signature(cls).parameters.values()
+    known = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     for option in options:
         if option not in known:
             hint = did_you_mean(option, known)
             raise AdapterError(f"Adapter {name!r} has no option {option!r}.{hint} Its options: {', '.join(known)}.")
+    missing = [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in options]
+    if missing:
+        raise AdapterError(
+            f"Adapter {name!r} needs the option {missing[0]!r}: -o {missing[0]}=... on the command line."
+        )
+    check_types(name, cls, options)
     return cls(**options)

@@ -1,12 +1,10 @@
 """The built-in adapters keep the contract."""
 
-import hashlib
-import io
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from adapter_contract import AdapterContract
+from adapter_contract import AdapterContract, picture_ref
 from PIL import Image
 
 from model_adapters import load_adapter
@@ -19,20 +17,13 @@ QUESTIONS = ("What is it?", "Is it red? Answer yes or no.", "图片里有什么?
 class TestOmniLMM(AdapterContract):
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls, tiny_checkpoint: Path) -> Iterator[ModelAdapter]:
-        made = load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", batch_size=5)
-        yield made
-        made.close()
+    def build(cls, tiny_checkpoint: Path) -> Callable[[], ModelAdapter]:
+        return lambda: load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", batch_size=5)
 
     @pytest.fixture(scope="class")
     @classmethod
     def requests(cls, pictures: list[Image.Image]) -> list[Request]:
-        refs = []
-        for picture in pictures[:3]:
-            file = io.BytesIO()
-            picture.save(file, "PNG")
-            data = file.getvalue()
-            refs.append(ImageRef(hashlib.sha256(data).hexdigest(), "picture", lambda data=data: data))
+        refs = [picture_ref(picture) for picture in pictures[:3]]
         return [
             Request(f"r{i}", (Turn("user", (refs[i // 4], question)),), GREEDY) for i, question in enumerate(QUESTIONS)
         ]
@@ -50,8 +41,8 @@ class TestOmniLMM(AdapterContract):
 class TestMiniCPM(AdapterContract):
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls, tiny_text_checkpoint: Path) -> ModelAdapter:
-        return load_adapter("minicpm", checkpoint=str(tiny_text_checkpoint), device="cpu", batch_size=5)
+    def build(cls, tiny_text_checkpoint: Path) -> Callable[[], ModelAdapter]:
+        return lambda: load_adapter("minicpm", checkpoint=str(tiny_text_checkpoint), device="cpu", batch_size=5)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -69,10 +60,12 @@ class TestMiniCPM(AdapterContract):
 
 
 class TestNull(AdapterContract):
+    looks_at_images = False
+
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls) -> ModelAdapter:
-        return load_adapter("null")
+    def build(cls) -> Callable[[], ModelAdapter]:
+        return lambda: load_adapter("null")
 
     @pytest.fixture(scope="class")
     @classmethod
