@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from PIL import Image
 
+    from model_adapters.probe import Footprint, Probe
+
 
 class EvalError(Exception):
     """Root of every error this project raises on purpose.
@@ -257,6 +259,17 @@ class ModelAdapter(ABC):
     def memory_mib(self) -> Mapping[str, float | None]:
         """Device memory in MiB (2**20 bytes): ``peak_allocated_mib``, ``peak_reserved_mib``, ``weights_mib``."""
         return {}
+
+    def probe(self) -> Probe:
+        """What a profiler may ask of this adapter's device; by default the host's clock and nothing else."""
+        from model_adapters.probe import Probe
+
+        return Probe()
+
+    @classmethod
+    def footprint(cls, **options: Any) -> Footprint | None:
+        """Memory that loading with these options would take, found without loading; None if it cannot be said."""
+        return None
 
     def stop(self) -> None:  # noqa: B027 - an adapter that answers one by one stops when its requests end
         """Begin no further batch: the run was interrupted. Requests already taken may stay unanswered.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from model_adapters.contract import Capabilities, Request
-from model_adapters.omnilmm.adapter_base import CheckpointAdapter, engine_options
+from model_adapters.omnilmm.adapter_base import CheckpointAdapter, checkpoint_footprint, engine_options
 from model_adapters.omnilmm.modeling import OmniLMM
 from model_adapters.omnilmm.prompt import USER_MARK, conversation_text
 from model_adapters.omnilmm.shipped import DEFAULT, resolve_checkpoint
+from model_adapters.probe import Footprint
 
 
 class OmniLMMAdapter(CheckpointAdapter):
@@ -57,6 +60,18 @@ class OmniLMMAdapter(CheckpointAdapter):
         self.capabilities = Capabilities(
             max_images=1, text_only=text_only, choice_scoring=True, stage_timing=True, streaming=True
         )
+
+    @classmethod
+    def footprint(
+        cls,
+        checkpoint: str = DEFAULT,
+        dtype: str = "auto",
+        device: str = "auto",
+        vision_batch_size: int = 32,
+        **_: Any,
+    ) -> Footprint:
+        """Weights, keys and values, activations; nothing is loaded."""
+        return checkpoint_footprint(resolve_checkpoint(checkpoint), dtype, device, vision_batch_size)
 
     def prompt_text(self, request: Request) -> str:
         """The prompt as the model gets it; BOS is not shown, the visual tokens appear as ``<image>``."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,16 @@ import torch
 from torch import nn
 
 from model_adapters.contract import AdapterError, ModelAdapter, Request, Response
+from model_adapters.omnilmm.config import OmniLMMConfig, read_language_config
+from model_adapters.omnilmm.costs import footprint_of, work_of
+from model_adapters.omnilmm.devices import resolve_device, resolve_dtype
 from model_adapters.omnilmm.engine import Engine, EngineOptions
 from model_adapters.omnilmm.fingerprint import weights_fingerprint
+from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
 from model_adapters.omnilmm.tensor_files import open_tensor_files
+from model_adapters.probe import Footprint, StageClock
+from model_adapters.torch_probe import TorchProbe
 
 ADAPTER_VERSION = "1"
 MIB = 2**20
@@ -44,6 +51,7 @@ class CheckpointAdapter(ModelAdapter):
             "tokenizer": _sha256(folder / "tokenizer.model"),
             "dtype": str(parameters[0].dtype).removeprefix("torch."),
             "device": parameters[0].device.type,
+            "device_name": torch.cuda.get_device_name(parameters[0].device) if parameters[0].is_cuda else None,
             "parameters": sum(parameter.numel() for parameter in parameters),
             **{key: value for key, value in asdict(options).items() if key not in _SPEED_ONLY},
         }
@@ -71,6 +79,10 @@ class CheckpointAdapter(ModelAdapter):
             peaks["peak_reserved_mib"] = torch.cuda.max_memory_reserved(self._module_device) / MIB
         return {**peaks, "weights_mib": self._weights_bytes / MIB}
 
+    def probe(self) -> EngineProbe:
+        """Clocks and counters around this adapter's engine."""
+        return EngineProbe(self.model, self.engine)
+
     def stop(self) -> None:
         """Let the batch in flight be the last one."""
         self.engine.stopped = True
@@ -90,6 +102,50 @@ class CheckpointAdapter(ModelAdapter):
     @property
     def _on_cuda(self) -> bool:
         return self._module_device.type == "cuda"
+
+
+class EngineProbe(TorchProbe):
+    """The probe of a model and the engine that answers with it."""
+
+    def __init__(self, model: OmniLMM | MiniCPM, engine: Engine) -> None:
+        self._engine = engine
+        with_images = isinstance(model, OmniLMM)
+        config = model.config if isinstance(model, OmniLMM) else model.llm.language_config
+        super().__init__(
+            model if isinstance(model, OmniLMM) else model.llm,
+            parts={"vision": model.vpm, "resampler": model.resampler} if with_images else {},
+            tell=self._set_clock,
+            work=work_of(config, model.llm.dtype),
+        )
+
+    def set_batch_size(self, size: int) -> bool:
+        self._engine.options = replace(self._engine.options, batch_size=size)
+        return True
+
+    def fixed_length(self, on: bool) -> bool:
+        self._engine.ignore_end = on
+        return True
+
+    def forget(self) -> None:
+        self._engine.forget()
+
+    def _set_clock(self, clock: StageClock) -> None:
+        self._engine.clock = clock
+
+
+def checkpoint_footprint(folder: Path, dtype: str, device: str, vision_batch: int) -> Footprint:
+    """Memory that a checkpoint would take, from its config alone.
+
+    Raises:
+        AdapterError: an unknown dtype or device, or one that is not there; a config that cannot be read.
+    """
+    where = resolve_device(device)
+    kind = resolve_dtype(dtype, where)
+    if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "minicpm":
+        language = read_language_config(folder / "config.json")
+        return footprint_of(language, MiniCPMLayout(language), kind, where, vision_batch)
+    config = OmniLMMConfig.from_json(folder / "config.json")
+    return footprint_of(config, OmniLMMLayout(config), kind, where, vision_batch)
 
 
 def engine_options(mode: str, **options: Any) -> EngineOptions:

@@ -48,9 +48,11 @@ from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
 from model_adapters.omnilmm.prompt import PromptBuilder
 from model_adapters.omnilmm.scoring import choice_log_likelihoods
+from model_adapters.probe import StageClock
 
 IMAGE_THREADS = 4
 MS = 1000.0
+NO_TOKEN = -1  # an id that no token has
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -104,6 +106,8 @@ class Engine:
             raise AdapterError(f"batch_size is {options.batch_size}; expected at least 1.")
         self.options = options
         self.stopped = False  # set from a signal handler: the batch in flight is the last one
+        self.clock = StageClock()  # told where stages begin and end while somebody measures
+        self.ignore_end = False  # a profiler's answers have a fixed length
         self._vision = model if isinstance(model, OmniLMM) else None
         self._llm: MiniCPMDecoder = model.llm
         self._tokenizer = model.tokenizer
@@ -123,6 +127,10 @@ class Engine:
     def close(self) -> None:
         """Stop the threads and forget kept features."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._store.clear()
+
+    def forget(self) -> None:
+        """Drop features kept for later batches."""
         self._store.clear()
 
     def _serve(
@@ -186,24 +194,27 @@ class Engine:
         if settings.num_beams > 1:
             return self._beam_batch(batch, pictures, settings, begin)
         start = time.perf_counter()
-        read = prefill(self._llm, self._rows(batch, pictures), pictures.features, share=self.options.share_prefix)
+        with self.clock.device("prefill"):
+            read = prefill(self._llm, self._rows(batch, pictures), pictures.features, share=self.options.share_prefix)
         self._wait()
         prefill_ms = (time.perf_counter() - start) * MS / len(batch)
         start = time.perf_counter()
         config = self._llm.language_config
-        answers = decode(
-            self._llm,
-            read,
-            max_new_tokens=[settings.max_new_tokens] * len(batch),
-            eos_id=config.eos_token_id,
-            bos_id=config.bos_token_id,
-            choice=_token_choice(batch, settings),
-            is_complete=self._stop_test(settings.stop),
-        )
+        with self.clock.device("decode"):
+            answers = decode(
+                self._llm,
+                read,
+                max_new_tokens=[settings.max_new_tokens] * len(batch),
+                eos_id=NO_TOKEN if self.ignore_end else config.eos_token_id,
+                bos_id=config.bos_token_id,
+                choice=_token_choice(batch, settings),
+                is_complete=self._stop_test(settings.stop),
+            )
         end = time.perf_counter()
         decode_ms, batch_ms = (end - start) * MS / len(batch), (end - begin) * MS
         responses = []
         for item, answer in zip(batch, answers, strict=True):
+            self.clock.tokens(item.request.request_id, answer.times_s)
             image_ms, vision_ms = pictures.cost(item)
             timing = Timing(
                 image_ms=image_ms,
@@ -222,14 +233,15 @@ class Engine:
         self, batch: list[Asked], pictures: _Pictures, settings: GenerationSettings, begin: float
     ) -> list[Response]:
         start = time.perf_counter()
-        answers = beam_search(
-            self._llm,
-            self._rows(batch, pictures),
-            pictures.features,
-            max_new_tokens=settings.max_new_tokens,
-            num_beams=settings.num_beams,
-            repetition_penalty=settings.repetition_penalty,
-        )
+        with self.clock.device("decode"):
+            answers = beam_search(
+                self._llm,
+                self._rows(batch, pictures),
+                pictures.features,
+                max_new_tokens=settings.max_new_tokens,
+                num_beams=settings.num_beams,
+                repetition_penalty=settings.repetition_penalty,
+            )
         end = time.perf_counter()
         decode_ms, batch_ms = (end - start) * MS / len(batch), (end - begin) * MS  # prefill is not told apart
         responses = []
@@ -245,11 +257,13 @@ class Engine:
         tokens = [self._choice_ids(item.request) for item in batch]
         pictures = self._encode(batch)
         start = time.perf_counter()
-        read = prefill(self._llm, self._rows(batch, pictures), pictures.features, share=self.options.share_prefix)
+        with self.clock.device("prefill"):
+            read = prefill(self._llm, self._rows(batch, pictures), pictures.features, share=self.options.share_prefix)
         self._wait()
         prefill_ms = (time.perf_counter() - start) * MS / len(batch)
         start = time.perf_counter()
-        scores = choice_log_likelihoods(self._llm, read, tokens)
+        with self.clock.device("decode"):
+            scores = choice_log_likelihoods(self._llm, read, tokens)
         end = time.perf_counter()
         decode_ms, batch_ms = (end - start) * MS / len(batch), (end - begin) * MS
         responses = []
@@ -289,7 +303,9 @@ class Engine:
             pictures.image_ms |= {name: ms for name, (_, ms) in zip(names, decoded, strict=True)}
             start = time.perf_counter()
             pixels = torch.from_numpy(normalise([square for square, _ in decoded]))  # (n, 3, side, side)
-            features = self._vision.image_features(pixels.to(self._vision.device, self._vision.dtype))
+            with self.clock.device("h2d"):
+                pixels = pixels.to(self._vision.device, self._vision.dtype)
+            features = self._vision.image_features(pixels)
             self._wait()
             spent_ms = (time.perf_counter() - start) * MS / len(names)
             for name, one in zip(names, features, strict=True):
@@ -303,7 +319,10 @@ class Engine:
         """Read, decode and squash one picture; also how long that took."""
         assert self._vision is not None
         start = time.perf_counter()
-        square = squash(ref.open(), self._vision.config.image_size, apply_exif=self.options.apply_exif)
+        with self.clock.host("image_decode"):
+            image = ref.open()
+        with self.clock.host("resize"):
+            square = squash(image, self._vision.config.image_size, apply_exif=self.options.apply_exif)
         return square, (time.perf_counter() - start) * MS
 
     def _rows(self, batch: Sequence[Asked], pictures: _Pictures) -> list[Row]:

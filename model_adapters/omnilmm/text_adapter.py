@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from model_adapters.contract import Capabilities, Request
-from model_adapters.omnilmm.adapter_base import CheckpointAdapter, engine_options
+from model_adapters.omnilmm.adapter_base import CheckpointAdapter, checkpoint_footprint, engine_options
 from model_adapters.omnilmm.modeling import MiniCPM
 from model_adapters.omnilmm.prompt import conversation_text
 from model_adapters.omnilmm.shipped import resolve_checkpoint
+from model_adapters.probe import Footprint
 
 
 class MiniCPMAdapter(CheckpointAdapter):
@@ -37,6 +40,11 @@ class MiniCPMAdapter(CheckpointAdapter):
         self.capabilities = Capabilities(
             max_images=0, text_only=True, choice_scoring=True, stage_timing=True, streaming=True
         )
+
+    @classmethod
+    def footprint(cls, checkpoint: str = "", dtype: str = "auto", device: str = "auto", **_: Any) -> Footprint:
+        """Weights, keys and values, activations; nothing is loaded."""
+        return checkpoint_footprint(resolve_checkpoint(checkpoint), dtype, device, 0)
 
     def prompt_text(self, request: Request) -> str:
         """The prompt as the model gets it; BOS is not shown."""
