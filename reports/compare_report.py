@@ -15,10 +15,11 @@ from evals.records import ScoredSample
 from evals.store import Run
 from reports import compare_tables, figures, page, samples_view, svg
 from reports import format as fmt
+from reports.browsing import task_rows
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
 from reports.markdown import true_minus
-from reports.run_report import SCRIPTS, command, identity, task_rows
+from reports.run_report import SCRIPTS, command, identity
 from reports.series import series_view
 from reports.tables import Table, to_csv, to_markdown
 

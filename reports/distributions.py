@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from evals.records import ScoredSample
 
 PERCENTILES = (50, 90, 99)
 MOST_LABELS = 8  # a confusion table of more is no longer read
@@ -74,46 +72,32 @@ def distribution(values: Sequence[float]) -> tuple[list[float], list[float]]:
 
     At most 200 points, evenly spaced in rank, the smallest and the largest included.
     """
-    ordered = sorted(values)
+    ordered = sorted(values)  # at once where they are in order
     n = len(ordered)
     steps = min(n, _STEPS)
     ranks = sorted({round(1 + i * (n - 1) / max(steps - 1, 1)) for i in range(steps)}) if n else []
     return [ordered[rank - 1] for rank in ranks], [rank / n for rank in ranks]
 
 
-def latencies(samples: Sequence[ScoredSample]) -> list[float]:
-    """How long each request waited, in ms; rows where this is unknown are left out."""
-    return [sample.timing.batch_ms for sample in samples if sample.timing.batch_ms is not None]
-
-
-def answer_lengths(samples: Sequence[ScoredSample]) -> list[float]:
-    """Tokens of each answer; rows where this is unknown are left out."""
-    return [float(sample.new_tokens) for sample in samples if sample.new_tokens is not None]
-
-
-def confusion(samples: Sequence[ScoredSample], *, extracts: bool) -> Confusion | None:
+def confusion(pairs: Iterable[tuple[str, str | None, int]]) -> Confusion | None:
     """The confusion table of a task whose answers come from a few labels; None where it would say nothing.
 
     Args:
-        samples: the task's rows.
-        extracts: whether answers are parsed; otherwise there is nothing to count.
+        pairs: right answer, extracted answer (None where unparsed) and how often the two met, in any order.
 
     Returns:
-        None unless every row has one reference and there are 2 to 8 different ones.
+        None unless there are 2 to 8 different right answers.
     """
-    rows = [sample for sample in samples if sample.failure is None]
-    if not extracts or not rows or any(len(set(sample.references)) != 1 for sample in rows):
-        return None
-    labels = tuple(sorted({sample.references[0] for sample in rows}))
-    if not 2 <= len(labels) <= MOST_LABELS:
-        return None
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for reference, said, count in pairs:
+        counts[reference, said] += count
+    labels = tuple(sorted({reference for reference, _ in counts}))
     folded = {label.casefold(): label for label in labels}
-    if len(folded) < len(labels):
+    if not 2 <= len(labels) <= MOST_LABELS or len(folded) < len(labels):
         return None
-    pairs: Counter[tuple[str, str]] = Counter()
-    for sample in rows:
-        answer = UNPARSED_LABEL if sample.extracted is None else folded.get(sample.extracted.casefold(), "other")
-        pairs[sample.references[0], answer] += 1
-    extra = tuple(label for label in ("other", UNPARSED_LABEL) if any(answer == label for _, answer in pairs))
+    found: Counter[tuple[str, str]] = Counter()
+    for (reference, said), count in counts.items():
+        found[reference, UNPARSED_LABEL if said is None else folded.get(said.casefold(), "other")] += count
+    extra = tuple(label for label in ("other", UNPARSED_LABEL) if any(answer == label for _, answer in found))
     answers = labels + tuple(label for label in extra if label not in labels)
-    return Confusion(labels, answers, tuple(tuple(pairs[label, answer] for answer in answers) for label in labels))
+    return Confusion(labels, answers, tuple(tuple(found[label, answer] for answer in answers) for label in labels))

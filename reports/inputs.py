@@ -25,6 +25,12 @@ def headline(task: Mapping[str, Any]) -> dict[str, Any]:
     return statistic(task, str(task.get("headline")))
 
 
+def published_headlines(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Published values of the number that stands for the task."""
+    named = (None, task.get("headline"))
+    return [entry for entry in task.get("published") or [] if entry.get("statistic") in named]
+
+
 def title(name: str, task: Mapping[str, Any]) -> str:
     """A task's title for people."""
     return str(task.get("title") or name)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.records import ScoredSample
 from evals.store import Run
-from reports import distributions, page, run_figures, run_tables, run_words, samples_view
 from reports import format as fmt
+from reports import page, run_figures, run_tables, run_words, samples_view, time_tables
+from reports.browsing import fallback_rows, task_rows
 from reports.inputs import headline, title
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
+from reports.published import published_sentence, published_table
 from reports.tables import Table, to_csv, to_markdown
+from reports.task_facts import TaskFacts, all_facts
 
 SCRIPTS = ("report.js", "samples_text.js", "samples.js")
-_FALLBACK_ROWS = 20  # telling samples in the page for readers without JavaScript
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ def build_report(run: Run, out_dir: Path | None = None) -> Written:
         StoreError: the run has not been scored, or the folder cannot be written.
     """
     out_dir = out_dir or run.path
-    rows = {task: run.samples(task) for task in run.results["tasks"]}
+    known = all_facts(run)
     return Written(
-        page.write(out_dir / "report.html", html(run, rows)),
-        page.write(out_dir / "report.md", markdown(run)),
+        page.write(out_dir / "report.html", html(run, known)),
+        page.write(out_dir / "report.md", markdown(run, known)),
         page.write(out_dir / "results.csv", csv(run.results)),
     )
 
@@ -68,63 +68,49 @@ def command(manifest: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) else shlex.join(str(part) for part in given)
 
 
-def extracts(task: Mapping[str, Any], rows: Sequence[ScoredSample]) -> bool:
-    """Whether the task's answers are parsed, so that an answer without an extracted value is a parse failure."""
-    return bool(task.get("parse_failures")) or any(row.rule for row in rows)
+def html(run: Run, known: Mapping[str, TaskFacts]) -> str:
+    """The whole page, with every sample that fits in it."""
+    rows = {task: run.samples(task) for task in run.results["tasks"]}
+    tasks = task_rows(run.results, [rows])
+    browser = samples_view.browser_data(tasks, run.thumbnail)
+    return render(run, known, browser, fallback_rows(tasks))
 
 
-def html(run: Run, rows: Mapping[str, Sequence[ScoredSample]]) -> str:
-    """The whole page."""
+def render(
+    run: Run, known: Mapping[str, TaskFacts], browser: Mapping[str, Any], fallback: Sequence[Mapping[str, Any]]
+) -> str:
+    """The page around a sample browser.
+
+    Args:
+        run: an opened, scored run.
+        known: what its tasks' rows say.
+        browser: the sample browser's data, in the page or on a server.
+        fallback: samples for readers without JavaScript.
+    """
     results, manifest = run.results, run.manifest
-    browser = samples_view.browser_data(task_rows(results, [rows]), run.thumbnail)
-    data = {"view": "run", "runs": [str(results["model"].get("model") or results.get("run_id"))], "samples": browser}
+    name = str(results["model"].get("model") or results.get("run_id"))
     context = {
-        "title": f"{results['model'].get('model') or results.get('run_id')}, evaluation report",
-        "heading": results["model"].get("model") or results.get("run_id"),
+        "title": f"{name}, evaluation report",
+        "heading": name,
         "kicker": "Evaluation report",
         "byline": byline(run),
         "verdict": run_words.verdict(results),
+        "beside": published_sentence(results),
         "notices": run_words.notices(results, str(manifest.get("status", "complete"))),
         "facts": facts(results),
         "summary": run_tables.summary(results),
-        "figures": run_figures.draw(results, rows),
-        "sections": [task_section(name, task, rows[name]) for name, task in results["tasks"].items()],
-        "time_tables": [table for table in time_tables(results, rows) if table is not None],
-        "fallback": fallback_rows(results, rows),
+        "published": published_table(results, manifest),
+        "figures": run_figures.draw(results, known),
+        "sections": [task_section(task, found, known[task]) for task, found in results["tasks"].items()],
+        "lengths": time_tables.length_table(results, known),
+        "time_tables": [table for table in timing(results, known) if table is not None],
+        "fallback": fallback,
         "kept": browser["kept"],
         "command": command(manifest),
         "identity": identity(manifest),
     }
+    data = {"view": "run", "runs": [name], "samples": browser}
     return page.render("run.html.jinja", context, scripts=SCRIPTS, data=data)
-
-
-def task_rows(
-    results: Mapping[str, Any], runs: Sequence[Mapping[str, Sequence[ScoredSample]]]
-) -> list[samples_view.TaskRows]:
-    """The rows of every task of one or more runs, for the sample browser."""
-    found = []
-    for name, task in results["tasks"].items():
-        worst, best = right_and_wrong(task)
-        found.append(
-            samples_view.TaskRows(
-                name=name,
-                title=title(name, task),
-                metric=str(task.get("metric", "")),
-                best=best,
-                worst=worst,
-                extracts=any(extracts(task, rows.get(name, ())) for rows in runs),
-                runs=tuple({row.row_id: row for row in rows.get(name, ())} for rows in runs),
-            )
-        )
-    return found
-
-
-def right_and_wrong(task: Mapping[str, Any]) -> tuple[float, float]:
-    """The scores of a fully wrong and a fully right answer: the ends of the scale, one where it is open."""
-    estimate = headline(task)
-    low, high = (default if end is None else float(end) for end, default in zip(estimate["scale"], (0, 1), strict=True))
-    high = high if math.isfinite(high) else 1.0
-    return (low, high) if estimate["higher_is_better"] else (high, low)
 
 
 def byline(run: Run) -> str:
@@ -145,20 +131,20 @@ def facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     found.append(("With a score", fmt.share(scored / asked) if asked else fmt.DASH))
     walls = [(task.get("efficiency") or {}).get("wall_s") for task in tasks]
     known = [wall for wall in walls if wall is not None]
-    found.append(("Time of inference", fmt.seconds(sum(known) if known else None)))
+    found += [("Time of inference", fmt.seconds(sum(known)))] if known else []
     device = efficiency.get("peak_device_mib")
     key, value = (
         ("Peak device memory", device) if device is not None else ("Peak host memory", efficiency.get("peak_host_mib"))
     )
-    found.append((key, fmt.mib(value)))
+    found += [(key, fmt.mib(value))] if value is not None else []
     return found
 
 
-def task_section(name: str, task: Mapping[str, Any], rows: Sequence[ScoredSample]) -> TaskSection:
+def task_section(name: str, task: Mapping[str, Any], known: TaskFacts) -> TaskSection:
     """All tables of one task."""
     tables = [run_tables.statistics_table(name, task), *run_tables.category_tables(name, task)]
-    if found := distributions.confusion(rows, extracts=extracts(task, rows)):
-        tables.append(run_tables.confusion_table(name, found))
+    if known.confusion:
+        tables.append(run_tables.confusion_table(name, known.confusion))
     about = [f"{fmt.plural(task.get('n') or 0, 'sample')}", f"metric {task.get('metric')}"]
     requests = task.get("n_requests")
     about += [fmt.plural(requests, "request")] if requests and requests != task.get("n") else []
@@ -170,27 +156,14 @@ def task_section(name: str, task: Mapping[str, Any], rows: Sequence[ScoredSample
     return TaskSection(name, title(name, task), str(task.get("family") or ""), ", ".join(about), tuple(tables))
 
 
-def time_tables(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSample]]) -> list[Table | None]:
+def timing(results: Mapping[str, Any], known: Mapping[str, TaskFacts]) -> list[Table | None]:
     """Stages, latency, throughput and the run as a whole; None for what was not measured."""
     return [
-        run_tables.stage_table(results),
-        run_tables.latency_table(results, rows),
-        run_tables.throughput_table(results),
-        run_tables.resource_table(results),
+        time_tables.stage_table(results),
+        time_tables.latency_table(results, known),
+        time_tables.throughput_table(results),
+        time_tables.resource_table(results),
     ]
-
-
-def fallback_rows(results: Mapping[str, Any], rows: Mapping[str, Sequence[ScoredSample]]) -> list[dict[str, Any]]:
-    """A few telling samples for readers without JavaScript: failed, unparsed and wrong ones first."""
-    found = []
-    for task in task_rows(results, [rows]):
-        for row in task.runs[0].values():
-            state = samples_view.state_of(row, task)
-            if state in (samples_view.ERROR, samples_view.UNPARSED, samples_view.WRONG):
-                found.append({"task": task.title, "row": row, "state": samples_view.STATE_NAMES[state]})
-        if len(found) >= _FALLBACK_ROWS:
-            break
-    return found[:_FALLBACK_ROWS]
 
 
 def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -200,7 +173,7 @@ def identity(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key, json.dumps(value, indent=2, ensure_ascii=False)) for key, value in parts.items()]
 
 
-def markdown(run: Run) -> str:
+def markdown(run: Run, known: Mapping[str, TaskFacts]) -> str:
     """The report for a pull request or a mail: verdict, scores, categories, time and command."""
     results = run.results
     heading = escape_markdown(str(results["model"].get("model") or results.get("run_id")))
@@ -209,15 +182,17 @@ def markdown(run: Run) -> str:
         f"> {escape_markdown(notice)}\n" for notice in run_words.notices(results, str(run.manifest.get("status", "")))
     ]
     parts.append(to_markdown(run_tables.summary(results)))
+    if beside := published_table(results, run.manifest):
+        parts.append(to_markdown(beside))
     for name, task in results["tasks"].items():
         tables = run_tables.category_tables(name, task)
         if tables:
             parts.append(f"## {escape_markdown(title(name, task))}\n")
             parts += [to_markdown(table) for table in tables]
-    timing = [run_tables.stage_table(results), run_tables.throughput_table(results), run_tables.resource_table(results)]
-    if any(timing):
-        parts.append("## Time and memory\n")
-        parts += [to_markdown(table) for table in timing if table]
+    measured = [*timing(results, known), time_tables.length_table(results, known)]
+    if any(measured):
+        parts.append("## Time, memory and lengths of answers\n")
+        parts += [to_markdown(table) for table in measured if table]
     if line := command(run.manifest):
         parts += ["## Made by\n", code_block(line)]
     return "\n".join(parts)

@@ -1,22 +1,15 @@
-"""The tables of a run: scores, categories, confusion, time, memory."""
+"""The tables of a run's scores: tasks, statistics, categories, confusion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.records import ScoredSample
 from reports import distributions
 from reports import format as fmt
-from reports.inputs import headline, title
+from reports.inputs import headline, published_headlines, title
 from reports.tables import Cell, Column, Table, count_cell, number_cell, table, text_cell
 
-STAGES = (
-    ("image_ms", "Decode and resize"),
-    ("vision_ms", "Vision"),
-    ("prefill_ms", "Prefill"),
-    ("decode_ms", "Decode"),
-)
 _NOT_SAID = ("other", distributions.UNPARSED_LABEL)
 _INTERVAL_HINT = "95 % confidence interval, clustered by the task's independent unit"
 
@@ -36,7 +29,7 @@ def summary(results: Mapping[str, Any]) -> Table:
     optional = {
         "bounds": any(_has_bounds(task) for task in tasks.values()),
         "chance": any(task.get("chance") is not None for task in tasks.values()),
-        "published": any(task.get("published") for task in tasks.values()),
+        "published": any(published_headlines(task) for task in tasks.values()),
     }
     shown = [name for name, wanted in optional.items() if wanted]
     columns = [
@@ -105,7 +98,7 @@ def _bounds_cell(task: Mapping[str, Any], scale: Sequence[float]) -> Cell:
 
 
 def _published_cell(task: Mapping[str, Any], scale: Sequence[float]) -> Cell:
-    published = task.get("published") or []
+    published = published_headlines(task)
     if not published:
         return Cell(fmt.DASH, tone="muted")
     value = published[0].get("value")
@@ -167,6 +160,7 @@ def confusion_table(name: str, found: distributions.Confusion) -> Table:
         Column("Right answer", numeric=False),
         *(Column(answer if answer in _NOT_SAID else f"said {answer}") for answer in found.answers),
         Column("n"),
+        Column("Right", hint="share of these that were answered rightly"),
     ]
     rows = []
     for label, counts in zip(found.labels, found.counts, strict=True):
@@ -174,107 +168,19 @@ def confusion_table(name: str, found: distributions.Confusion) -> Table:
             count_cell(value, tone="good" if answer == label else "bad" if value else "muted")
             for answer, value in zip(found.answers, counts, strict=True)
         ]
-        rows.append([text_cell(label), *cells, count_cell(sum(counts))])
-    return table(f"{name}-confusion", "Right answers and given answers", columns, rows)
+        total, right = sum(counts), counts[found.answers.index(label)]
+        share = right / total if total else None
+        rows.append([text_cell(label), *cells, count_cell(total), number_cell(share, fmt.share(share))])
+    note = _yes_no_note(found)
+    return table(f"{name}-confusion", "Right answers and given answers", columns, rows, note=note)
 
 
-def stage_table(results: Mapping[str, Any]) -> Table | None:
-    """Mean milliseconds a sample spent in each stage, by task; None where no stage was timed."""
-    rows = []
-    for name, task in results["tasks"].items():
-        stages = (task.get("efficiency") or {}).get("stages_ms") or {}
-        values = [stages.get(key) for key, _ in STAGES]
-        known = [value for value in values if value is not None]
-        total = sum(known) if known else None
-        rows.append([text_cell(title(name, task)), *(number_cell(v, fmt.significant(v)) for v in (*values, total))])
-    if all(row[-1].sort is None for row in rows):
-        return None
-    columns = [
-        Column("Task", numeric=False),
-        *(Column(label) for _, label in STAGES),
-        Column("Sum", hint="of the stages that are known"),
-    ]
-    note = "In a batch, a stage's time is divided by the batch's rows; a result that was reused took no time."
-    return table("stages", "Mean time of a sample in each stage, ms", columns, rows, align=(1, 2, 3, 4, 5), note=note)
-
-
-def throughput_table(results: Mapping[str, Any]) -> Table | None:
-    """Rate, tokens and wall time by task; None where nothing was measured."""
-    rows = []
-    for name, task in results["tasks"].items():
-        efficiency = task.get("efficiency") or {}
-        values = [efficiency.get(key) for key in ("requests_per_s", "prompt_tokens", "new_tokens")]
-        cells = [number_cell(value, fmt.significant(value)) for value in values]
-        rows.append(
-            [text_cell(title(name, task)), *cells, number_cell(wall := efficiency.get("wall_s"), fmt.seconds(wall))]
-        )
-    if all(cell.sort is None for row in rows for cell in row[1:]):
-        return None
-    columns = [
-        Column("Task", numeric=False),
-        Column("Requests/s", hint="over the task's wall time"),
-        Column("Prompt tokens", hint="mean of a request, the picture's included"),
-        Column("New tokens", hint="mean of a request"),
-        Column("Wall time"),
-    ]
-    return table("throughput", "Throughput and tokens", columns, rows, align=(1, 2, 3))
-
-
-def latency_table(results: Mapping[str, Any], rows_of: Mapping[str, Sequence[ScoredSample]]) -> Table | None:
-    """Percentiles of the time that a request waited, with distribution-free intervals; None where it is unknown."""
-    rows = []
-    for name, task in results["tasks"].items():
-        values = sorted(distributions.latencies(rows_of[name]))
-        stored = (task.get("efficiency") or {}).get("latency_ms") or {}
-        if not values:
-            continue
-        cells = [text_cell(title(name, task)), count_cell(len(values))]
-        cells.append(number_cell(stored.get("mean"), fmt.significant(stored.get("mean"))))
-        apart = len(set(values)) > len(values) / 2  # else most waited in batches together
-        for percent in distributions.PERCENTILES:
-            found = distributions.percentile(values, percent) if apart else None
-            cells += _percentile_cells(stored.get(f"p{percent}"), found)
-        rows.append(cells)
-    if not rows:
-        return None
-    columns = [Column("Task", numeric=False), Column("n"), Column("Mean")]
-    for percent in distributions.PERCENTILES:
-        columns += [
-            Column(f"p{percent}"),
-            Column("95 % interval", hint="between order statistics, for any distribution"),
-        ]
-    note = (
-        "Time from handing a request's batch to the model to its answer. A percentile, or an end of its interval, for "
-        "which there are too few requests is a dash; so is the interval where most requests shared a batch, "
-        "because their times are not independent."
-    )
-    return table("latency", "Latency of a request, ms", columns, rows, note=note)
-
-
-def _percentile_cells(value: float | None, found: distributions.Percentile | None) -> tuple[Cell, Cell]:
-    unknown = Cell(fmt.DASH, tone="muted")
-    if value is None or found is None:
-        return unknown if value is None else number_cell(value, fmt.significant(value)), unknown
-    low, high = fmt.significant(found.low), fmt.significant(found.high)
-    return number_cell(value, fmt.significant(value)), Cell(f"{low} to {high}", sort=found.low)
-
-
-def resource_table(results: Mapping[str, Any]) -> Table | None:
-    """Load time, peak memory and energy of the whole run; what was not measured is not listed."""
-    efficiency = results.get("efficiency") or {}
-    known = {
-        "load_s": ("Loading the model", fmt.seconds),
-        "peak_host_mib": ("Peak host memory", fmt.mib),
-        "weights_mib": ("Weights on the device", fmt.mib),
-        "peak_allocated_mib": ("Peak device memory, allocated", fmt.mib),
-        "peak_reserved_mib": ("Peak device memory, reserved", fmt.mib),
-        "energy_j": ("Energy, J", fmt.significant),
-    }
-    rows = [
-        [text_cell(label), number_cell(efficiency[key], show(efficiency[key]))]
-        for key, (label, show) in known.items()
-        if key in efficiency
-    ]
-    if not rows:
-        return None
-    return table("resources", "The run as a whole", (Column("Measure", numeric=False), Column("Value")), rows)
+def _yes_no_note(found: distributions.Confusion) -> str:
+    """Whether a model leans to yes or to no; empty for tasks of other answers."""
+    labels = {label.casefold(): number for number, label in enumerate(found.labels)}
+    if set(labels) != {"yes", "no"}:
+        return ""
+    total = sum(map(sum, found.counts))
+    yes = labels["yes"]
+    said, wanted = sum(row[yes] for row in found.counts), sum(found.counts[yes])
+    return f"Said yes to {fmt.share(said / total)} of the questions; yes is right for {fmt.share(wanted / total)}."

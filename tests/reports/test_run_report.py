@@ -12,9 +12,10 @@ from report_runs import HOSTILE, demo_run, failed, sample, task_result, write_ru
 
 from evals.store import Run
 from model_adapters.contract import Timing
-from reports import run_tables, run_words
+from reports import run_tables, run_words, time_tables
 from reports.page import content_security_policy, escaped_json
 from reports.run_report import Written, build_report
+from reports.task_facts import TaskFacts
 
 
 class Outline(HTMLParser):
@@ -114,8 +115,8 @@ def test_the_policy_names_each_script_by_its_hash() -> None:
 
 def test_every_figure_has_a_table_with_its_numbers(outline: Outline) -> None:
     tables = {attributes.get("id") for tag, attributes in outline.tags if tag == "table"}
-    assert {"scores", "stages", "latency", "throughput", "resources"} <= tables
-    assert [tag for tag, _ in outline.tags].count("svg") == 6
+    assert {"scores", "stages", "latency", "throughput", "resources", "lengths"} <= tables
+    assert [tag for tag, _ in outline.tags].count("svg") == 8
 
 
 def test_tables_have_captions_and_scopes(outline: Outline) -> None:
@@ -221,6 +222,6 @@ def test_twenty_thousand_samples_stay_under_twenty_megabytes(tmp_path: Path) -> 
 
 def test_requests_that_waited_in_one_batch_give_no_interval() -> None:
     rows = [sample(i, timing=Timing(batch_ms=100.0)) for i in range(40)]
-    table = run_tables.latency_table({"tasks": {"t": task_result(rows)}}, {"t": rows})
+    table = time_tables.latency_table({"tasks": {"t": task_result(rows)}}, {"t": TaskFacts((100.0,) * 40)})
     assert table is not None
     assert [cell.text for cell in table.rows[0][3:5]] == ["99.0", "–"]
