@@ -226,6 +226,21 @@ def gate(options: argparse.Namespace) -> int:
     return verdict.exit_code
 
 
+def serve(options: argparse.Namespace) -> int:
+    """Serve a model."""
+    from evals.cli.selection import model_options, service_of
+    from model_adapters import load_adapter
+    from model_adapters.serving import Service
+    from model_adapters.serving import serve as serve_adapter
+
+    how = Service(**service_of(options))
+    adapter = load_adapter(options.model, **model_options(options))
+    try:
+        return serve_adapter(adapter, how)
+    finally:
+        adapter.close()
+
+
 def _command_line() -> str:
     """What the user typed, for the record."""
     return f"run_eval.py {shlex.join(sys.argv[1:])}"
@@ -253,6 +268,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "baseline": baseline,
     "gate": gate,
     "compare": compare,
+    "serve": serve,
 }
 
 

@@ -154,6 +154,7 @@ class Usage:
     prompt_tokens: int | None = None  # text and image together
     image_tokens: int | None = None
     new_tokens: int | None = None
+    cost: float | None = None  # of this request, in the currency of the prices that the adapter was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ class Timing:
     batch_size: int | None = None
     ttft_ms: float | None = None  # submit to first token on the host
     tpot_ms: float | None = None  # (last token - first token) / (n - 1); null below two tokens
+    longest_gap_ms: float | None = None  # between two pieces of a streamed answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,18 @@ class ModelAdapter(ABC):
     @abstractmethod
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answer requests, in any order. Pulls from ``requests`` lazily, at most a few batches ahead."""
+
+    def stream(self, requests: Iterable[Request], on_text: Callable[[str, str], None]) -> Iterator[Response]:
+        """Like :meth:`generate`, and tells an answer while it grows.
+
+        Args:
+            on_text: called with a request's id and the next piece of its text, from the thread that pulls the
+                responses. An answer's pieces, joined, are its text; an adapter that cannot tell gives it in one piece.
+        """
+        for response in self.generate(requests):
+            if response.text:
+                on_text(response.request_id, response.text)
+            yield response
 
     def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Log-likelihood of each request's choices. Only where ``capabilities.choice_scoring``."""

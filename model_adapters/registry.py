@@ -15,6 +15,7 @@ ENTRY_POINT_GROUP = "omnilmm_eval.adapters"
 ADAPTERS: dict[str, str] = {
     "omnilmm": "model_adapters.omnilmm.adapter:OmniLMMAdapter",
     "minicpm": "model_adapters.omnilmm.text_adapter:MiniCPMAdapter",
+    "openai": "model_adapters.openai_api.adapter:OpenAIAdapter",
     "null": "model_adapters.null:NullAdapter",
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evals.cli.argument_groups import add_command, add_model, add_places, add_selection
 from evals.cli.decision_arguments import add_compare, add_decisions
+from evals.cli.serve_arguments import add_serve
 
 if TYPE_CHECKING:
     from evals.cli.argument_groups import Subcommands
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _add_import(commands)
     add_compare(commands)
     add_decisions(commands)
+    add_serve(commands)
 
     doctor = add_command(commands, "doctor", "check this installation and machine", as_json=True)
     doctor.add_argument("--scorers", action="store_true", help="check all metrics and extractors on shipped cases")

@@ -54,15 +54,15 @@ def _item(entry: SuiteEntry, options: argparse.Namespace) -> Item:
     if options.limit is not None or options.sample is not None:
         subset = Subset(limit=options.limit, sample=options.sample, seed=options.seed, stratify=options.stratify)
     elif options.ids is not None:
-        subset = Subset(ids=tuple(_lines(options.ids)))
+        subset = Subset(ids=tuple(_lines(options.ids, "--ids", "one sample id a line")))
     return Item(find_task(entry.task, preset), preset, subset, entry.weight)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, option: str, what: str) -> list[str]:
     try:
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
     except OSError as error:
-        raise SpecError(f"--ids {path}: {error.strerror}. Give a file with one sample id a line.") from error
+        raise SpecError(f"{option} {path}: {error.strerror}. Give a file with {what}.") from error
 
 
 def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
@@ -146,3 +146,20 @@ def model_options(options: argparse.Namespace) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise SpecError(f"-o {text!r}: the value is not plain: {error}.") from error
     return chosen
+
+
+def service_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Options of ``serve`` that say where and how; the key is read here.
+
+    Raises:
+        SpecError: the key's file cannot be read, or is empty.
+    """
+    names = ("name", "host", "port", "max_batch", "window_ms", "max_waiting", "max_body_mib")
+    key = (
+        _lines(options.api_key_file, "--api-key-file", "the key in its only line")
+        if options.api_key_file is not None
+        else [""]
+    )
+    if len(key) != 1 or (options.api_key_file and not key[0].strip()):
+        raise SpecError(f"--api-key-file {options.api_key_file}: expected one line with the key.")
+    return {name: getattr(options, name) for name in names} | {"key": key[0].strip()}

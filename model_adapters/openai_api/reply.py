@@ -1,0 +1,154 @@
+"""What a server answers, read into a response: one JSON document, or a stream of events."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+from model_adapters.contract import Request, Response, Timing, Usage
+from model_adapters.openai_api.errors import RefusedError, UnsettledError, told
+from model_adapters.openai_api.options import ServerOptions
+
+MS = 1000.0
+_LENGTH = ("length", "max_tokens")
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer as far as it has come.
+
+    Attributes:
+        text: pieces of the answer, in order.
+        finish: the server's finish_reason.
+        usage: the server's usage object.
+        scores: the server's choice scores, for likelihood requests.
+        arrivals_s: monotonic time of each piece with tokens, when streaming.
+    """
+
+    text: list[str] = field(default_factory=list)
+    finish: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    scores: list[dict[str, Any]] | None = None
+    arrivals_s: list[float] = field(default_factory=list)
+
+    def take_document(self, body: bytes) -> None:
+        """Read a whole answer.
+
+        Raises:
+            UnsettledError: no JSON, or no answer in it. Servers do this when they are overloaded or restarted half-way.
+        """
+        try:
+            document = json.loads(body)
+            self._take_usage(document)
+            choice = document["choices"][0]
+            self._take_content(choice["message"].get("content"))
+            self.finish = choice.get("finish_reason")
+            self.scores = choice.get("score_choices")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise UnsettledError(_unreadable(error, body)) from None
+
+    def take_event(self, data: bytes, now_s: float) -> None:
+        """Read one event of a stream.
+
+        Raises:
+            UnsettledError: no JSON, or an error of the server's in the middle of the answer.
+        """
+        try:
+            event = json.loads(data)
+            if "error" in event:
+                raise UnsettledError(f"The server broke off its answer: {told(data)}")
+            self._take_usage(event)
+            for choice in event["choices"][:1]:
+                delta = choice.get("delta") or {}
+                self.finish = choice.get("finish_reason") or self.finish
+                # Hidden reasoning is tokens, too; and the first token of an empty answer is its end.
+                is_token = any(delta.get(key) for key in ("content", "reasoning_content", "reasoning"))
+                if is_token or (self.finish and not self.arrivals_s):
+                    self.arrivals_s.append(now_s)
+                self._take_content(delta.get("content"))
+                self.scores = choice.get("score_choices") or self.scores
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise UnsettledError(_unreadable(error, data)) from None
+
+    def _take_usage(self, document: dict[str, Any]) -> None:
+        usage = document.get("usage")
+        if isinstance(usage, dict):
+            self.usage = usage
+
+    def _take_content(self, content: Any) -> None:
+        if content is None:
+            return
+        if not isinstance(content, str):
+            raise TypeError(f"content is {type(content).__name__}")
+        self.text.append(content)
+
+
+def response_of(request: Request, reply: Reply, options: ServerOptions, begin_s: float, end_s: float) -> Response:
+    """The response to a request.
+
+    Args:
+        begin_s, end_s: monotonic times just before the try that was answered was sent, and after its last byte.
+
+    Raises:
+        UnsettledError: a stream that ended without saying why.
+        RefusedError: the server's content filter, or choice scores that do not fit.
+    """
+    if reply.finish is None and options.stream:
+        raise UnsettledError("The stream ended in the middle of the answer, without a finish_reason.")
+    if reply.finish == "content_filter":
+        raise RefusedError("The server's content filter withheld the answer.", of_server=False)
+    finish: Literal["stop", "length"] = "length" if reply.finish in _LENGTH else "stop"
+    usage = Usage(
+        prompt_tokens=_count(reply.usage.get("prompt_tokens")),
+        image_tokens=_count((reply.usage.get("prompt_tokens_details") or {}).get("image_tokens")),
+        new_tokens=_count(reply.usage.get("completion_tokens")),
+    )
+    usage = Usage(
+        usage.prompt_tokens, usage.image_tokens, usage.new_tokens, options.cost(usage.prompt_tokens, usage.new_tokens)
+    )
+    timing = _timing(reply, usage.new_tokens, begin_s, end_s)
+    if not request.choices:
+        return Response(request.request_id, "".join(reply.text), finish, usage=usage, timing=timing)
+    scores, tokens = _scores(request, reply)
+    return Response(request.request_id, choice_scores=scores, choice_tokens=tokens, usage=usage, timing=timing)
+
+
+def _timing(reply: Reply, new_tokens: int | None, begin_s: float, end_s: float) -> Timing:
+    """The definitions of vLLM's and AIPerf's clients: TTFT to the first piece with text; TPOT over n - 1 tokens."""
+    arrivals = reply.arrivals_s
+    if not arrivals:
+        return Timing(batch_ms=(end_s - begin_s) * MS)
+    spread_ms = (arrivals[-1] - arrivals[0]) * MS
+    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+    return Timing(
+        batch_ms=(end_s - begin_s) * MS,
+        ttft_ms=(arrivals[0] - begin_s) * MS,
+        tpot_ms=spread_ms / (new_tokens - 1) if new_tokens is not None and new_tokens > 1 and gaps else None,
+        longest_gap_ms=max(gaps) * MS if gaps else None,
+    )
+
+
+def _scores(request: Request, reply: Reply) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    try:
+        scores = tuple(float(entry["logprob"]) for entry in reply.scores or ())
+        tokens = tuple(int(entry["tokens"]) for entry in reply.scores or ())
+    except (KeyError, TypeError, ValueError):
+        scores, tokens = (), ()
+    if len(scores) != len(request.choices) or not all(map(math.isfinite, scores)):
+        raise RefusedError(
+            f"The server did not score the {len(request.choices)} choices of this request; it is not one that can.",
+            of_server=False,
+        )
+    return scores, tokens
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _unreadable(error: Exception, body: bytes) -> str:
+    what = "is no JSON" if isinstance(error, ValueError) else "has no answer in choices[0]"
+    return f"The server's answer {what}: {told(body[:2000]) or 'it is empty'}"
