@@ -18,6 +18,7 @@ from model_adapters.omnilmm.costs import footprint_of, work_of
 from model_adapters.omnilmm.devices import resolve_device, resolve_dtype
 from model_adapters.omnilmm.engine import Engine, EngineOptions
 from model_adapters.omnilmm.fingerprint import weights_fingerprint
+from model_adapters.omnilmm.following import Follower, OnText
 from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
 from model_adapters.omnilmm.tensor_files import open_tensor_files
@@ -66,6 +67,13 @@ class CheckpointAdapter(ModelAdapter):
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Answer requests in batches."""
         return self.engine.generate(requests)
+
+    def stream(self, requests: Iterable[Request], on_text: OnText) -> Iterator[Response]:
+        """Answer requests in batches, and tell each answer token by token (beams: when it is there)."""
+        follower = Follower(on_text)
+        for response in self.engine.generate(requests, follower):
+            follower.finished(response)
+            yield response
 
     def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Log-likelihood of each request's choices."""

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,7 @@ from model_adapters.omnilmm.batching import (
 from model_adapters.omnilmm.beam_search import beam_search
 from model_adapters.omnilmm.decoding import Continuation, Row, TokenChoice, decode, prefill
 from model_adapters.omnilmm.features import FeatureStore
+from model_adapters.omnilmm.following import Follower, watch
 from model_adapters.omnilmm.image_processing import normalise, squash
 from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
@@ -116,9 +118,9 @@ class Engine:
         self._store = FeatureStore(options.feature_cache_mib)
         self._threads = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="images")
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Answer requests, in an order that suits the engine."""
-        return self._serve(requests, self._generate_batch)
+    def generate(self, requests: Iterable[Request], follower: Follower | None = None) -> Iterator[Response]:
+        """Answer requests, in an order that suits the engine; a follower hears answers grow."""
+        return self._serve(requests, partial(self._generate_batch, follower=follower))
 
     def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
         """Log-likelihoods of the requests' choices."""
@@ -187,7 +189,7 @@ class Engine:
         yield from self._isolate(batch[:half], answer)
         yield from self._isolate(batch[half:], answer)
 
-    def _generate_batch(self, batch: list[Asked]) -> list[Response]:
+    def _generate_batch(self, batch: list[Asked], follower: Follower | None = None) -> list[Response]:
         begin = time.perf_counter()
         pictures = self._encode(batch)
         settings = batch[0].request.generation
@@ -208,7 +210,9 @@ class Engine:
                 eos_id=NO_TOKEN if self.ignore_end else config.eos_token_id,
                 bos_id=config.bos_token_id,
                 choice=_token_choice(batch, settings),
-                is_complete=self._stop_test(settings.stop),
+                is_complete=watch(
+                    self._tokenizer, [item.request.request_id for item in batch], settings.stop, follower
+                ),
             )
         end = time.perf_counter()
         decode_ms, batch_ms = (end - start) * MS / len(batch), (end - begin) * MS
@@ -330,11 +334,6 @@ class Engine:
             Row(item.prompt.ids, pictures.position[item.image.sha256] if item.image else None, item.prompt.image_slot)
             for item in batch
         ]
-
-    def _stop_test(self, stop: tuple[str, ...]) -> Callable[[int, list[int]], bool] | None:
-        if not stop:
-            return None
-        return lambda _, ids: any(end in self._tokenizer.decode(ids) for end in stop)
 
     def _response(self, item: Asked, ids: Sequence[int], finished: bool, timing: Timing) -> Response:
         stop = item.request.generation.stop

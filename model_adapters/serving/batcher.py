@@ -110,6 +110,7 @@ class Batcher:
         self.counts.batches += 1
         self.counts.largest_batch = max(self.counts.largest_batch, len(batch))
         open_tickets = dict(batch)
+        listening = any(ticket.on_text is not None for ticket in batch.values())
 
         def piece(request_id: str, text: str) -> None:
             ticket = open_tickets.get(request_id)
@@ -118,7 +119,7 @@ class Batcher:
 
         problem = Failure("NoAnswer", "The model gave no answer to this request.")
         try:
-            for response in self._responses([ticket.request for ticket in batch.values()], piece):
+            for response in self._responses([t.request for t in batch.values()], piece, listening=listening):
                 ticket = open_tickets.pop(response.request_id, None)
                 if ticket is not None:
                     ticket.on_done(response)
@@ -129,10 +130,14 @@ class Batcher:
         for request_id, ticket in open_tickets.items():
             ticket.on_done(Response(request_id, finish="error", failure=problem))
 
-    def _responses(self, requests: list[Request], piece: Callable[[str, str], None]) -> Iterator[Response]:
+    def _responses(
+        self, requests: list[Request], piece: Callable[[str, str], None], *, listening: bool
+    ) -> Iterator[Response]:
         asked = [request for request in requests if not request.choices]
         scored = [request for request in requests if request.choices]
-        if asked:
+        if asked and listening:
             yield from self._adapter.stream(asked, piece)
+        elif asked:
+            yield from self._adapter.generate(asked)
         if scored:
             yield from self._adapter.score_choices(scored)
