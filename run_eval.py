@@ -20,12 +20,12 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate, score, report."""
     from evals.cli.run_views import show_results
     from evals.cli.selection import job_of, model_options
+    from evals.controls import load_model
     from evals.runner import execute
-    from model_adapters import load_adapter
 
     job = job_of(options, _command_line())
     chosen = model_options(options)
-    outcome = execute(job, lambda: load_adapter(options.model, **chosen))
+    outcome = execute(job, lambda: load_model(options.model, **chosen))
     show_results(outcome.run, as_json=options.json)
     if not options.no_report:
         print(f"report: {_write_report(outcome.run.path, outcome.run.path)}", file=sys.stderr)

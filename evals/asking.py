@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from evals.controls.planned import bound
 from evals.errors import EvalError
 from evals.interrupt import StopSignal
 from evals.journal import Journal, JournalIndex
@@ -66,7 +67,7 @@ def ask(
     """
     with JournalIndex(journal.path) as index:
         earlier = Earlier(index)
-        desk = Desk(plan.walk(earlier.has, part), put_of(plan.spec, adapter), stop)
+        desk = Desk(plan.walk(earlier.has, part), put_of(plan.spec, bound(adapter, plan)), stop)
         book = _Book(journal, RunningScore(plan.spec) if meter.wants_score else None, meter, earlier)
         start = time.monotonic()
         try:

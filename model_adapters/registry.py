@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -16,6 +17,8 @@ ADAPTERS: dict[str, str] = {
     "omnilmm": "model_adapters.omnilmm.adapter:OmniLMMAdapter",
     "minicpm": "model_adapters.omnilmm.text_adapter:MiniCPMAdapter",
     "openai": "model_adapters.openai_api.adapter:OpenAIAdapter",
+    "blind": "model_adapters.blind:BlindAdapter",
+    "echo": "model_adapters.echo:EchoAdapter",
     "null": "model_adapters.null:NullAdapter",
 }
 
@@ -46,11 +49,16 @@ def load_adapter(name: str, /, **options: Any) -> ModelAdapter:
         AdapterError: unknown adapter, unknown option (with the nearest name), an option of the wrong type, or whatever
             keeps the model from loading.
     """
-    cls = adapter_class(name)
+    return build_adapter(name, adapter_class(name), options)
+
+
+def build_adapter(name: str, cls: type[ModelAdapter], options: Mapping[str, Any]) -> ModelAdapter:
+    """An adapter of a class, its options checked; a class that takes ``**options`` checks the others itself."""
     parameters = inspect.signature(cls).parameters.values()
     known = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    takes_others = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for option in options:
-        if option not in known:
+        if option not in known and not takes_others:
             hint = did_you_mean(option, known)
             raise AdapterError(f"Adapter {name!r} has no option {option!r}.{hint} Its options: {', '.join(known)}.")
     missing = [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in options]

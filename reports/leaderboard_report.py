@@ -108,7 +108,7 @@ def group_table(board: Board, group: Group, number: int = 0) -> Table:
 def _row(entry: Entry, tasks: Sequence[Task], measured: Sequence[str]) -> list[Cell]:
     macro = fmt.score(entry.macro, entry.macro_low, entry.macro_high)
     above = fmt.score(entry.macro_normalised, entry.macro_low, entry.macro_high)
-    name = entry.model + (" (imported)" if entry.imported else "")
+    name = entry.model + (" (imported)" if entry.imported else "") + (" (control)" if entry.control else "")
     efficiency = [number_cell(value, fmt.significant(value)) for value in map(entry.efficiency.get, measured)]
     return [
         Cell(name, sort=name.casefold(), title=f"run {entry.run}"),

@@ -53,9 +53,9 @@ def _listing(what: str, keep: TaskFilter) -> tuple[list[str], list[list[str]]]:
         suites = [find_suite(name) for name in suite_names()]
         return ["suite", "tasks", "title"], [[s.name, str(len(s.tasks)), s.title] for s in suites]
     if what == "adapters":
-        from model_adapters.registry import adapter_names
+        from evals.controls import model_names
 
-        return ["adapter"], [[name] for name in adapter_names()]
+        return ["adapter"], [[name] for name in model_names()]
     if what == "metrics":
         from evals.metrics.registry import get_metric, metric_names
 

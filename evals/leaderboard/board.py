@@ -1,7 +1,8 @@
 """Building a leaderboard from any runs: who is where, how surely, and who cannot be told apart.
 
 Only entries of the same protocol and data are ranked together. An entry that lacks a task has no macro mean and no
-rank; one that did not score every sample has no rank. Weights come from the suite, not from what happened to run.
+rank; one that did not score every sample has no rank, nor has a control. Weights come from the suite, not from what
+happened to run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from evals.errors import ComparisonError, SpecError
 from evals.files import sha256_json
 from evals.leaderboard.records import Board, Cell, Column, Entry, Group
 from evals.statistics import macro_mean, rank_intervals, score_part, significantly_better, tie_groups
+
+CONTROL = "a control, no model"
 
 
 def build_board(
@@ -159,7 +162,7 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
     held = [(c, evidence[c.task]) for c in columns if c.task in cells]
     parts = [score_part(c.task, e.statistic, e.clusters, c.weight) for c, e in held]
     macro = macro_mean([] if missing else parts)
-    imported = bool(run.manifest.get("imported"))
+    imported, control = bool(run.manifest.get("imported")), bool(model.get("control"))
     environment = {} if imported else run.manifest.get("environment") or {}  # an import's machine measured nothing
     return Entry(
         run=run.manifest["run_id"],
@@ -170,6 +173,7 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
         revision=model.get("revision") or _short(model.get("weights")),
         parameters=model.get("parameters"),
         imported=imported,
+        control=control,
         created=run.manifest.get("created"),
         cells=cells,
         missing=missing,
@@ -179,7 +183,7 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
         macro_normalised=None if missing else _normalised_macro(cells, columns),
         rank=None,
         ties="",
-        unranked=_why_unranked(cells, missing, macro.value, macro.se),
+        unranked=CONTROL if control else _why_unranked(cells, missing, macro.value, macro.se),
         efficiency=_efficiency(run.results),
         hardware_key=environment.get("hardware_key"),
         hardware=_hardware(environment.get("hardware") or {}),

@@ -32,7 +32,7 @@ def board_csv(board: Board) -> str:
     """One row an entry; scores as they are (not percent), an unknown value is empty."""
     tasks = [column.task for column in board.columns]
     header = ["group", "rank_best", "rank_worst", "ties", "run", "model", "adapter", "dtype", "revision", "parameters"]
-    header += ["imported", "macro", "macro_low", "macro_high", "macro_normalised", "unranked"]
+    header += ["imported", "control", "macro", "macro_low", "macro_high", "macro_normalised", "unranked"]
     for task in tasks:
         header += [task, f"{task}:low", f"{task}:high", f"{task}:normalised", f"{task}:coverage", f"{task}:n"]
     header += [*EFFICIENCY, "hardware", "hardware_key"]
@@ -48,7 +48,15 @@ def board_csv(board: Board) -> str:
 def _csv_row(group: Group, entry: Entry, tasks: list[str]) -> list[Any]:
     best, worst = entry.rank or (None, None)
     row: list[Any] = [group.key, best, worst, entry.ties, entry.run, entry.model, entry.adapter, entry.dtype]
-    row += [entry.revision, entry.parameters, int(entry.imported), entry.macro, entry.macro_low, entry.macro_high]
+    row += [
+        entry.revision,
+        entry.parameters,
+        int(entry.imported),
+        int(entry.control),
+        entry.macro,
+        entry.macro_low,
+        entry.macro_high,
+    ]
     row += [entry.macro_normalised, entry.unranked]
     for task in tasks:
         cell = entry.cells.get(task)
@@ -88,6 +96,7 @@ def _table(board: Board, group: Group) -> list[str]:
 
 def _row(entry: Entry, columns: tuple[Column, ...]) -> list[str]:
     name = f"**{_cell(entry.model)}**" + (" (imported)" if entry.imported else "")
+    name += " (control)" if entry.control else ""
     revision = f" <br>{_cell(entry.run)}"
     peak = entry.efficiency.get("peak_allocated_mib") or entry.efficiency.get("peak_host_mib")
     macro = _percent(entry.macro)

@@ -49,6 +49,7 @@ class Entry:
     Attributes:
         model: name for people; identity: the adapter's whole identity.
         imported: scored from published predictions, so without efficiency.
+        control: no model's answers but a floor or a ceiling: shown, and never ranked.
         cells: by task; a missing task has no entry and is in ``missing``.
         macro, macro_low, macro_high: in parts of the scale; None with a missing task.
         macro_normalised: the weighted mean of the normalised cells.
@@ -66,6 +67,7 @@ class Entry:
     revision: str | None
     parameters: int | None
     imported: bool
+    control: bool
     created: str | None
     cells: dict[str, Cell]
     missing: tuple[str, ...]
