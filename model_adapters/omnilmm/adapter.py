@@ -9,6 +9,7 @@ from model_adapters.omnilmm.adapter_base import CheckpointAdapter, checkpoint_fo
 from model_adapters.omnilmm.modeling import OmniLMM
 from model_adapters.omnilmm.prompt import USER_MARK, conversation_text
 from model_adapters.omnilmm.shipped import DEFAULT, resolve_checkpoint
+from model_adapters.omnilmm.variants import Variant, load_variant
 from model_adapters.probe import Footprint
 
 
@@ -27,6 +28,10 @@ class OmniLMMAdapter(CheckpointAdapter):
         truncate: cut the end of prompts that are too long (original: yes; here such a request fails).
         text_only: answer requests without an image by the language model alone (the original cannot).
         mode: ``fast``, or ``reference``: one request at a time, nothing shared and nothing kept.
+        lora: folder of a LoRA adapter in PEFT's format, merged while the weights are read.
+        average: load the mean of these checkpoints, ``a,b`` or ``a:0.25,b:0.75``, in the place of ``checkpoint``.
+        quantize: ``int8`` or ``int4``: the decoder's matrices, by torchao (pip install 'omnilmm-eval[quantize]').
+        quantize_vision: the vision tower's matrices, too.
     """
 
     name = "omnilmm"
@@ -44,6 +49,10 @@ class OmniLMMAdapter(CheckpointAdapter):
         truncate: bool = False,
         text_only: bool = False,
         mode: str = "fast",
+        lora: str | None = None,
+        average: str | None = None,
+        quantize: str | None = None,
+        quantize_vision: bool = False,
     ) -> None:
         options = engine_options(
             mode,
@@ -55,8 +64,9 @@ class OmniLMMAdapter(CheckpointAdapter):
             truncate=truncate,
             text_only=text_only,
         )
-        folder = resolve_checkpoint(checkpoint)
-        super().__init__(OmniLMM.from_checkpoint(folder, dtype=dtype, device=device), folder, options)
+        variant = Variant(lora, average, quantize, quantize_vision)
+        model, folder, made_of = load_variant(OmniLMM, checkpoint, variant, dtype, device)
+        super().__init__(model, folder, options, made_of)
         self.capabilities = Capabilities(
             max_images=1, text_only=text_only, choice_scoring=True, stage_timing=True, streaming=True
         )

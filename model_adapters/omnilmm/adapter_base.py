@@ -21,6 +21,7 @@ from model_adapters.omnilmm.fingerprint import weights_fingerprint
 from model_adapters.omnilmm.following import Follower, OnText
 from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
+from model_adapters.omnilmm.quantize import stored_bytes
 from model_adapters.omnilmm.tensor_files import open_tensor_files
 from model_adapters.probe import Footprint, StageClock
 from model_adapters.torch_probe import TorchProbe
@@ -37,7 +38,9 @@ class CheckpointAdapter(ModelAdapter):
 
     name: str
 
-    def __init__(self, model: OmniLMM | MiniCPM, folder: Path, options: EngineOptions) -> None:
+    def __init__(
+        self, model: OmniLMM | MiniCPM, folder: Path, options: EngineOptions, variant: Mapping[str, Any] | None = None
+    ) -> None:
         self.model = model
         self.engine = Engine(model, options)
         self._folder = folder
@@ -47,7 +50,7 @@ class CheckpointAdapter(ModelAdapter):
             "adapter": self.name,
             "adapter_version": ADAPTER_VERSION,
             "model": folder.resolve().name,
-            "weights": weights_fingerprint(open_tensor_files(folder)),
+            "weights": (variant or {}).get("weights") or weights_fingerprint(open_tensor_files(folder)),
             "config": _sha256(folder / "config.json"),
             "tokenizer": _sha256(folder / "tokenizer.model"),
             "dtype": str(parameters[0].dtype).removeprefix("torch."),
@@ -55,8 +58,9 @@ class CheckpointAdapter(ModelAdapter):
             "device_name": torch.cuda.get_device_name(parameters[0].device) if parameters[0].is_cuda else None,
             "parameters": sum(parameter.numel() for parameter in parameters),
             **{key: value for key, value in asdict(options).items() if key not in _SPEED_ONLY},
+            **(variant or {}),  # what was done to the folder's weights
         }
-        self._weights_bytes = sum(parameter.nbytes for parameter in parameters)
+        self._weights_bytes = sum(map(stored_bytes, parameters))
         if self._on_cuda:
             torch.cuda.reset_peak_memory_stats(self._module_device)
 

@@ -29,7 +29,13 @@ _NOT_WEIGHTS = (".rotary_emb.inv_freq",)  # a buffer that older exports stored
 
 
 def load_weights(
-    module: nn.Module, folder: Path, layout: Layout, *, dtype: torch.dtype, device: torch.device
+    module: nn.Module,
+    folder: Path,
+    layout: Layout,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    files: Mapping[str, TensorFile] | None = None,
 ) -> dict[str, TensorFile]:
     """Fill a module that was built on the meta device.
 
@@ -37,6 +43,7 @@ def load_weights(
         module: its parameters are replaced, in ``dtype`` on ``device``.
         folder: the checkpoint.
         layout: what must be stored, and where it goes.
+        files: what to read instead of the folder's own weights (a merged or averaged variant of them).
 
     Returns:
         The file of each stored tensor.
@@ -44,7 +51,7 @@ def load_weights(
     Raises:
         AdapterError: weights are missing, damaged, unexpected or of another shape.
     """
-    files = open_tensor_files(folder)
+    files = open_tensor_files(folder) if files is None else files
     files = {name: file for name, file in files.items() if not name.endswith(_NOT_WEIGHTS)}
     check_names_and_shapes({name: file.shapes[name] for name, file in files.items()}, layout, folder)
     for name in sorted(files, key=lambda name: (str(files[name].path), name)):

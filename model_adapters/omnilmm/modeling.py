@@ -10,7 +10,7 @@ the original layout.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,14 @@ from model_adapters.omnilmm.language import MiniCPMDecoder, ScaledEmbedding, Sca
 from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
 from model_adapters.omnilmm.prompt import Messages, Prompt, PromptBuilder
 from model_adapters.omnilmm.resampler import CrossAttention, Resampler
+from model_adapters.omnilmm.tensor_files import TensorFile
 from model_adapters.omnilmm.tokenizer import OmniTokenizer, load_tokenizer
 from model_adapters.omnilmm.vision import VisionTower
 
 if TYPE_CHECKING:
     from PIL import Image
+
+Files = Mapping[str, TensorFile]  # the file of each stored tensor
 
 
 class _Answering:
@@ -108,13 +111,16 @@ class OmniLMM(nn.Module, _Answering):
         return model
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, dtype: str = "auto", device: str = "auto") -> OmniLMM:
+    def from_checkpoint(
+        cls, path: str | Path, dtype: str = "auto", device: str = "auto", *, files: Files | None = None
+    ) -> OmniLMM:
         """Read a checkpoint in the original layout.
 
         Args:
             path: folder with config.json, tokenizer.model and weights.
             dtype: ``auto`` (bfloat16 on CUDA, float32 on the CPU), ``float32``, ``bfloat16`` or ``float16``.
             device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:N``.
+            files: weights to read in the place of the folder's own, see variants.py.
 
         Raises:
             AdapterError: whatever keeps it from loading, in one paragraph.
@@ -125,7 +131,8 @@ class OmniLMM(nn.Module, _Answering):
         check_vocabulary(tokenizer, config.language, folder)
         with torch.device("meta"):
             model = cls(config, tokenizer)
-        load_weights(model, folder, OmniLMMLayout(config), dtype=resolve_dtype(dtype, where), device=where)
+        dtype_, layout = resolve_dtype(dtype, where), OmniLMMLayout(config)
+        load_weights(model, folder, layout, dtype=dtype_, device=where, files=files)
         embedding, head = model.llm.model.embed_tokens.weight, model.llm.lm_head.weight
         if config.language.tie_word_embeddings or torch.equal(head, embedding):
             model.llm.tie()  # perhaps stored twice, kept once
@@ -256,7 +263,9 @@ class MiniCPM(_Answering):
         self.config = llm.language_config
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, dtype: str = "auto", device: str = "auto") -> MiniCPM:
+    def from_checkpoint(
+        cls, path: str | Path, dtype: str = "auto", device: str = "auto", *, files: Files | None = None
+    ) -> MiniCPM:
         """Read a checkpoint folder; arguments and errors as for :meth:`OmniLMM.from_checkpoint`."""
         folder, where = Path(path), resolve_device(device)
         config = read_language_config(folder)
@@ -264,7 +273,8 @@ class MiniCPM(_Answering):
         check_vocabulary(tokenizer, config, folder)
         with torch.device("meta"):
             llm = MiniCPMDecoder(config)
-        load_weights(llm, folder, MiniCPMLayout(config), dtype=resolve_dtype(dtype, where), device=where)
+        dtype_, layout = resolve_dtype(dtype, where), MiniCPMLayout(config)
+        load_weights(llm, folder, layout, dtype=dtype_, device=where, files=files)
         if config.tie_word_embeddings:
             llm.tie()
         llm.reset_buffers(where)

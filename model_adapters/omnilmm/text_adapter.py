@@ -9,6 +9,7 @@ from model_adapters.omnilmm.adapter_base import CheckpointAdapter, checkpoint_fo
 from model_adapters.omnilmm.modeling import MiniCPM
 from model_adapters.omnilmm.prompt import conversation_text
 from model_adapters.omnilmm.shipped import resolve_checkpoint
+from model_adapters.omnilmm.variants import Variant, load_variant
 from model_adapters.probe import Footprint
 
 
@@ -17,7 +18,7 @@ class MiniCPMAdapter(CheckpointAdapter):
 
     Args:
         checkpoint: a folder with config.json (``model_type: minicpm``), tokenizer.model and weights.
-        dtype, device, batch_size, parse_special, truncate, mode: as for :class:`OmniLMMAdapter`.
+        dtype, device, batch_size, parse_special, truncate, mode, lora, quantize: as for :class:`OmniLMMAdapter`.
     """
 
     name = "minicpm"
@@ -31,12 +32,15 @@ class MiniCPMAdapter(CheckpointAdapter):
         parse_special: bool = False,
         truncate: bool = False,
         mode: str = "fast",
+        lora: str | None = None,
+        quantize: str | None = None,
     ) -> None:
         options = engine_options(
             mode, batch_size=batch_size, parse_special=parse_special, truncate=truncate, text_only=True
         )
-        folder = resolve_checkpoint(checkpoint)
-        super().__init__(MiniCPM.from_checkpoint(folder, dtype=dtype, device=device), folder, options)
+        variant = Variant(lora=lora, quantize=quantize)
+        model, folder, made_of = load_variant(MiniCPM, checkpoint, variant, dtype, device)
+        super().__init__(model, folder, options, made_of)
         self.capabilities = Capabilities(
             max_images=0, text_only=True, choice_scoring=True, stage_timing=True, streaming=True
         )
