@@ -158,7 +158,7 @@ class Client:
                         ) from None
                     self._resume_s = max(self._resume_s, time.monotonic() + error.retry_after_s)
                 if attempt == self._options.retries:
-                    raise
+                    raise UnsettledError(f"{error} Given up after {attempt + 1} tries.", error.status) from None
             if not await self._sleep(wait_s):
                 return _STOPPED
         raise AssertionError("unreachable")

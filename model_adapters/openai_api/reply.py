@@ -93,11 +93,8 @@ def response_of(request: Request, reply: Reply, options: ServerOptions, begin_s:
         begin_s, end_s: monotonic times just before the try that was answered was sent, and after its last byte.
 
     Raises:
-        UnsettledError: a stream that ended without saying why.
         RefusedError: the server's content filter, or choice scores that do not fit.
     """
-    if reply.finish is None and options.stream:
-        raise UnsettledError("The stream ended in the middle of the answer, without a finish_reason.")
     if reply.finish == "content_filter":
         raise RefusedError("The server's content filter withheld the answer.", of_server=False)
     finish: Literal["stop", "length"] = "length" if reply.finish in _LENGTH else "stop"

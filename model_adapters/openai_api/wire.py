@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from pathlib import Path
@@ -85,6 +86,8 @@ class Wire:
             await _check_status(answer)
             if answer.content_type == "text/event-stream":
                 await _read_events(answer, reply)
+                if reply.finish is None:
+                    raise UnsettledError("The stream ended in the middle of the answer, without a finish_reason.")
             else:
                 reply.take_document(await _read(answer, LONGEST_ANSWER_BYTES))
         return response_of(request, reply, self._options, begin, time.monotonic())
@@ -102,7 +105,9 @@ class Wire:
                 "verified; name the authority that signed it with -o ca_file=FILE."
             ) from None
         except aiohttp.ClientConnectorError as error:
-            raise UnsettledError(f"No connection: {error.os_error.strerror or error.os_error}.") from None
+            number = error.os_error.errno
+            reason = os.strerror(number) if number and number > 0 else error.os_error
+            raise UnsettledError(f"No connection: {reason}.") from None
         except (aiohttp.ClientError, OSError) as error:
             raise UnsettledError(f"The connection broke: {type(error).__name__} {error}".rstrip() + ".") from None
 
