@@ -7,11 +7,11 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from adapter_contract import AdapterContract
+from adapter_contract import TEXTS, AdapterContract, ask, odd_pictures, picture_ref, plain_picture
 from control_runs import answers_of, scored_with
 from PIL import Image
 
@@ -193,10 +193,13 @@ QUESTIONS = [Request(f"r{i}", (Turn("user", (f"Question {i}?",)),), GenerationSe
 
 
 class TestEcho(AdapterContract):
+    looks_at_images = False
+    honours_stop = False
+
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls) -> ModelAdapter:
-        return load_adapter("echo")
+    def build(cls) -> Callable[[], ModelAdapter]:
+        return lambda: load_adapter("echo")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -205,9 +208,11 @@ class TestEcho(AdapterContract):
 
 
 class OfATask(AdapterContract):
-    """A control as the harness uses it: bound to a task."""
+    """A control as the harness uses it: bound to a task. What is not of the task has no answer, whatever it holds."""
 
     name: str
+    looks_at_images = False
+    honours_stop = False
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -216,8 +221,8 @@ class OfATask(AdapterContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls, plan: TaskPlan) -> ModelAdapter:
-        return bound(load_model(cls.name), plan)
+    def build(cls, plan: TaskPlan) -> Callable[[], ModelAdapter]:
+        return lambda: bound(load_model(cls.name), plan)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -227,7 +232,26 @@ class OfATask(AdapterContract):
     @pytest.fixture(scope="class")
     @classmethod
     def unanswerable(cls) -> list[Request]:
-        return [Request("of another task", (Turn("user", ("?",)),))]
+        return [ask("of another task", "?"), ask("with a picture", plain_picture(), "?")]
+
+    def test_odd_pictures_are_answered_or_fail_with_a_message(self, adapter: ModelAdapter) -> None:
+        asked = [ask(name, picture_ref(image, name), "?") for name, image in odd_pictures().items()]
+        assert_all_fail(adapter, asked)
+
+    def test_a_request_without_a_picture_is_answered_where_announced(self, adapter: ModelAdapter) -> None:
+        assert_all_fail(adapter, [ask("blind", "Is water wet?")])
+
+    def test_several_pictures_are_answered_where_announced(self, adapter: ModelAdapter) -> None:
+        assert_all_fail(adapter, [ask("pair", plain_picture(10), plain_picture(200), "What changed?")])
+
+    def test_any_text_is_answered_or_fails_with_a_message(self, adapter: ModelAdapter) -> None:
+        assert_all_fail(adapter, [ask(name, text) for name, text in TEXTS.items()])
+
+
+def assert_all_fail(adapter: ModelAdapter, asked: list[Request]) -> None:
+    responses = list(adapter.generate(iter(asked)))
+    assert [r.request_id for r in responses] == [r.request_id for r in asked]
+    assert all(r.failure is not None and r.failure.message for r in responses)
 
 
 class TestOracleContract(OfATask):
@@ -249,13 +273,10 @@ class TestPriorContract(OfATask):
 class TestReplayContract(OfATask):
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls, plan: TaskPlan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelAdapter]:
+    def build(cls, plan: TaskPlan, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ModelAdapter]:
         task = choice_task(tmp_path_factory.mktemp("replayed"), n=12, protocol="vanilla")
-        out = task.folder / "run"
-        assert run(task, "chance", out) == 0
-        whole = load_model("replay", run=str(out))
-        yield bound(whole, plan)
-        whole.close()
+        assert run(task, "chance", task.folder / "run") == 0
+        return lambda: bound(load_model("replay", run=str(task.folder / "run")), plan)
 
     def test_choices_are_scored_where_announced(self, adapter: ModelAdapter, requests: list[Request]) -> None:
         """A replayed run has the likelihoods that it stored, and no others."""
@@ -272,12 +293,12 @@ def picture(size: tuple[int, int] = (20, 10)) -> ImageRef:
 class TestBlind(AdapterContract):
     """Over the small shipped model, by its language side alone."""
 
+    looks_at_images = False
+
     @pytest.fixture(scope="class")
     @classmethod
-    def adapter(cls) -> Iterator[ModelAdapter]:
-        made = load_adapter("blind", base="omnilmm", checkpoint="small-early", device="cpu")
-        yield made
-        made.close()
+    def build(cls) -> Callable[[], ModelAdapter]:
+        return lambda: load_adapter("blind", base="omnilmm", checkpoint="small-early", device="cpu")
 
     @pytest.fixture(scope="class")
     @classmethod
