@@ -37,7 +37,41 @@ def plan(options: argparse.Namespace) -> int:
     from evals.cli.run_views import show_plan
     from evals.cli.selection import items_of, places_of
 
-    show_plan(items_of(options), *places_of(options), as_json=options.json)
+    show_plan(items_of(options), *places_of(options), options.runs_dir, as_json=options.json)
+    return 0
+
+
+def presets(options: argparse.Namespace) -> int:
+    """One task under several presets."""
+    from evals.cli.run_views import show_sensitivity
+    from evals.cli.selection import job_of, model_options, preset_items_of
+    from evals.sensitivity import run_presets
+    from model_adapters import load_adapter
+
+    job, chosen = job_of(options, _command_line(), preset_items_of(options)), model_options(options)
+    found = run_presets(job, options.out, lambda: load_adapter(options.model, **chosen))
+    show_sensitivity(found, as_json=options.json)
+    if not options.no_report:
+        from reports.compare_report import build_comparison
+
+        for task, (runs, comparisons) in found.comparable.items():
+            written = build_comparison(runs, comparisons, options.out / f"{task}-comparison")
+            print(f"report: {written.html}", file=sys.stderr)
+    return found.exit_code
+
+
+def write_tsv(options: argparse.Namespace) -> int:
+    """Write a task's samples in VLMEvalKit's layout."""
+    from evals.cli.selection import items_of, places_of
+    from evals.data import open_dataset
+    from evals.data.vlmevalkit import write_vlmevalkit
+    from evals.errors import SpecError
+
+    items = items_of(options)
+    if len(items) > 1:
+        raise SpecError(f"write-tsv writes one task a file; {len(items)} were named. Call it once for each.")
+    dataset = open_dataset(items[0].spec, *places_of(options), items[0].subset)
+    print(f"{options.out}: {write_vlmevalkit(dataset, options.out):,} samples")
     return 0
 
 
@@ -256,6 +290,8 @@ def _write_report(path: Path, out: Path) -> Path:
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "plan": plan,
+    "presets": presets,
+    "write-tsv": write_tsv,
     "list": list_,
     "show": show,
     "prefetch": prefetch,

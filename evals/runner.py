@@ -89,8 +89,12 @@ class _Prepared:
     identity: dict[str, Any]
 
 
-def execute(job: Job, load: Callable[[], ModelAdapter]) -> Outcome:
+def execute(job: Job, load: Callable[[], ModelAdapter], *, close: bool = True) -> Outcome:
     """Run a job: everything that can go wrong with data is found before the model is loaded.
+
+    Args:
+        load: gives the model.
+        close: free the model at the end; not so where the caller has more to ask of it.
 
     Raises:
         EvalError: wrong data, a model that cannot be loaded, a run directory of another run, a full disk.
@@ -114,7 +118,8 @@ def execute(job: Job, load: Callable[[], ModelAdapter]) -> Outcome:
                 write_thumbnails(run, {p.item.spec.name: p.plan.dataset for p in prepared})
             return Outcome(run, results, code)
     finally:
-        adapter.close()
+        if close:
+            adapter.close()
 
 
 def _prepare(job: Job, item: Item) -> _Prepared:

@@ -20,10 +20,13 @@ def add_command(commands: Subcommands, name: str, text: str, as_json: bool = Fal
     return command
 
 
-def add_selection(command: argparse.ArgumentParser) -> None:
+def add_selection(command: argparse.ArgumentParser, *, preset: bool = True) -> None:
     """Which tasks, and which part of each."""
     command.add_argument("names", nargs="+", metavar="TASK|SUITE|FILE", help="task or suite names, or YAML files")
-    command.add_argument("--preset", help="protocol preset for all tasks")
+    if preset:
+        command.add_argument("--preset", help="protocol preset for all tasks")
+    else:
+        command.set_defaults(preset=None)
     part = command.add_mutually_exclusive_group()
     part.add_argument("--limit", type=int, help="only the first N samples of each task")
     part.add_argument("--sample", type=int, help="a random N samples of each task")
@@ -54,3 +57,12 @@ def add_model(command: argparse.ArgumentParser, default: str | None = "omnilmm")
     model.add_argument("--device", help="auto, cpu, cuda or cuda:N")
     model.add_argument("--batch-size", type=int, help="requests a batch")
     model.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="any other option")
+
+
+def add_running(command: argparse.ArgumentParser) -> None:
+    """How far errors are taken, and what is shown and written beside the answers."""
+    command.add_argument(
+        "--max-error-rate", type=float, default=0.01, metavar="SHARE", help="failed requests allowed (0.01)"
+    )
+    command.add_argument("--no-report", action="store_true", help="do not write report.html and report.md")
+    command.add_argument("--quiet", action="store_true", help="no progress")

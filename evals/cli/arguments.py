@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.cli.argument_groups import add_command, add_model, add_places, add_selection
+from evals.cli.argument_groups import add_command, add_model, add_places, add_running, add_selection
 from evals.cli.decision_arguments import add_compare, add_decisions
 from evals.cli.serve_arguments import add_serve
 
@@ -31,11 +31,15 @@ def parser() -> argparse.ArgumentParser:
     place.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     place.add_argument("--out", type=Path, help="the run's own folder, instead of a name made from its identity")
     place.add_argument("--new", action="store_true", help="start beside an existing run instead of continuing it")
-    run.add_argument(
-        "--max-error-rate", type=float, default=0.01, metavar="SHARE", help="failed requests allowed (0.01)"
-    )
-    run.add_argument("--no-report", action="store_true", help="do not write report.html and report.md")
-    run.add_argument("--quiet", action="store_true", help="no progress")
+    add_running(run)
+
+    presets = add_command(commands, "presets", "one task under several presets: what the protocol makes", as_json=True)
+    add_selection(presets, preset=False)
+    presets.add_argument("--presets", default="all", help="names with commas, the first one the reference; or all")
+    add_model(presets)
+    presets.add_argument("--out", type=Path, required=True, help="folder: a run for each preset, and the comparison")
+    presets.set_defaults(runs_dir=None, new=False)
+    add_running(presets)
 
     listing = add_command(commands, "list", "tasks, suites, adapters, metrics and extractors", as_json=True)
     listing.add_argument("what", nargs="?", default="tasks", choices=LISTS, help="what to list (default: tasks)")
@@ -58,6 +62,11 @@ def parser() -> argparse.ArgumentParser:
 
     plan = add_command(commands, "plan", "what a run would do, without doing it", as_json=True)
     add_selection(plan)
+    plan.add_argument("--runs-dir", type=Path, default=Path("runs"), help="earlier runs, for the time it takes")
+
+    written = add_command(commands, "write-tsv", "write a task's samples as a TSV of VLMEvalKit's layout")
+    add_selection(written, preset=False)
+    written.add_argument("--out", type=Path, required=True, help="the TSV file")
 
     score = add_command(commands, "score", "score a run again from its answers; no model, no data set", as_json=True)
     score.add_argument("run", type=Path, help="run directory")

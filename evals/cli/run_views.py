@@ -1,14 +1,17 @@
-"""What `run`, `score`, `import` and `plan` print."""
+"""What `run`, `presets`, `score`, `import` and `plan` print."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.cli.printing import number, print_json, print_table
 from evals.store import Run
+
+if TYPE_CHECKING:
+    from evals.sensitivity import PresetScore, Sensitivity
 
 # Parts of licence names that forbid some uses, or of sets whose licence nobody states.
 RESTRICTED = ("-nc", "-nd", "research", "unknown")
@@ -48,20 +51,23 @@ def show_results(run: Run, *, as_json: bool) -> None:
     print(f"run directory: {run.path}", file=sys.stderr)
 
 
-def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bool) -> None:
-    """Samples, requests and picture encodings of what was chosen, and what of it is not on this machine."""
+def show_plan(items: Sequence[Any], data_root: Path, cache: Path, runs_dir: Path, *, as_json: bool) -> None:
+    """Samples, requests and picture encodings of what was chosen, the time it took in an earlier run, and what of it is
+    not on this machine."""
     from evals.data import open_dataset
     from evals.data.prefetch import missing_parts
     from evals.data.sources import Places
+    from evals.estimate import earlier_rates
     from evals.plan import make_plan
 
-    rows = []
+    rows, rates = [], earlier_rates(runs_dir)
     for item in items:
         missing = missing_parts(item.spec, Places(data_root, cache))
         if missing and item.spec.data.source == "hub":  # opening it would start a download
             print(f"{item.spec.name}: not on this machine: {'; '.join(missing)}. See prefetch.", file=sys.stderr)
             continue
         plan = make_plan(item.spec, open_dataset(item.spec, data_root, cache, item.subset))
+        rate = rates.get(item.spec.name)
         rows.append(
             {
                 "task": item.spec.name,
@@ -72,15 +78,56 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, *, as_json: bo
                 "requests": plan.requests,
                 "images": plan.images,
                 "encodings_saved": plan.encodings_saved,
+                "estimated_s": plan.requests / rate.requests_per_s if rate else None,
+                "estimated_from": f"{rate.run_id} ({rate.model})" if rate else None,
                 "licence": item.spec.licence,
             }
         )
     if as_json:
         print_json(rows)
         return
-    columns = ["task", "preset", "protocol", "samples", "subset", "requests", "images", "encodings saved", "licence"]
-    cells = [[f"{v:,}" if isinstance(v, int) else str(v or "–") for v in row.values()] for row in rows]
-    print_table("plan", columns, cells, (3, 5, 6, 7))
+    titles = {"encodings_saved": "encodings saved", "estimated_s": "estimated s", "estimated_from": "as in run"}
+    columns = [titles.get(name, name) for name in rows[0]] if rows else []
+    print_table("plan", columns, [[_cell(value) for value in row.values()] for row in rows], (3, 5, 6, 7, 8))
     for item in items:
         if any(word in item.spec.licence.lower() for word in RESTRICTED):
             print(f"note: {item.spec.name} has the licence {item.spec.licence}; see {item.spec.home}.", file=sys.stderr)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value or "–")
+
+
+def show_sensitivity(found: Sensitivity, *, as_json: bool) -> None:
+    """Each preset's score, its paired difference from the first preset's, and how far the scores lie apart."""
+    from evals.sensitivity import sensitivity_json
+
+    if as_json:
+        print_json(sensitivity_json(found))
+        return
+    columns = ["task", "preset", "score of", "score", "95 % interval", "unread %", "less the first", "95 % interval"]
+    print_table("presets", [*columns, "p (Holm)", "same answers %"], map(_preset_row, found.scores), range(3, 10))
+    for task, spread in found.spread.items():
+        scale = next(score.scale for score in found.scores if score.task == task)
+        if spread is not None:
+            print(f"{task}: the scores of these presets lie {number(spread, scale)} apart.")
+
+
+def _preset_row(score: PresetScore) -> list[str]:
+    def interval(low: float | None, high: float | None) -> str:
+        return "–" if low is None else f"[{number(low, score.scale)}, {number(high, score.scale)}]"
+
+    return [
+        score.task,
+        score.preset,
+        score.statistic,
+        number(score.value, score.scale),
+        interval(score.low, score.high),
+        number(score.unread, (0.0, 1.0)),
+        number(score.difference, score.scale),
+        interval(score.difference_low, score.difference_high),
+        "–" if score.p_holm is None else f"{score.p_holm:.2g}",
+        number(score.agreement, (0.0, 1.0)),
+    ]

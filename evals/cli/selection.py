@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from evals.data.subset import Subset
-from evals.errors import SpecError
+from evals.errors import SpecError, did_you_mean
 from evals.files import cache_dir
 from evals.gate.margins import Margins, read_margins
 from evals.runner import Item, Job
@@ -32,6 +33,38 @@ def items_of(options: argparse.Namespace) -> tuple[Item, ...]:
         twice = next(name for name in names if names.count(name) > 1)
         raise SpecError(f"Task {twice!r} is asked for twice; a run holds each task once. Start a second run for it.")
     return items
+
+
+def preset_items_of(options: argparse.Namespace) -> tuple[Item, ...]:
+    """Each task that the names stand for, once under each of ``--presets``.
+
+    Raises:
+        SpecError: an unknown task or preset.
+    """
+    wanted = options.presets.split(",")
+    entries = [entry for name in options.names for entry in _entries(name)]
+    return tuple(
+        _item(replace(entry, preset=preset), options)
+        for entry in entries
+        for preset in _presets_of(find_task(entry.task), wanted)
+    )
+
+
+def _presets_of(spec: TaskSpec, wanted: list[str]) -> list[str]:
+    """The presets to run, ``all`` unfolded to the task's own and every named one.
+
+    Raises:
+        SpecError: a preset that the task does not have, or fewer than two.
+    """
+    known = ["default", *spec.presets]
+    chosen = known if wanted == ["all"] else list(dict.fromkeys(wanted))
+    for name in chosen:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise SpecError(f"Task {spec.name!r} has no preset {name!r}.{hint} It has {', '.join(known)}.")
+    if len(chosen) < 2:
+        raise SpecError(f"Task {spec.name!r}: {len(chosen)} preset to run, but a comparison needs two. It has {known}.")
+    return chosen
 
 
 def tasks_of(names: list[str]) -> list[TaskSpec]:
@@ -81,12 +114,12 @@ def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
     return data_root, cache
 
 
-def job_of(options: argparse.Namespace, command: str) -> Job:
-    """The whole job of a ``run`` command."""
+def job_of(options: argparse.Namespace, command: str, items: tuple[Item, ...] | None = None) -> Job:
+    """The whole job of a ``run`` command; ``items`` instead of what the names alone stand for."""
     data_root, cache = places_of(options)
     suites = [name for name in options.names if name in suite_names() and name not in task_names()]
     return Job(
-        items=items_of(options),
+        items=items_of(options) if items is None else items,
         data_root=data_root,
         cache=cache,
         runs_dir=options.runs_dir,
