@@ -10,10 +10,14 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evals.cli.arguments import parser
+
+if TYPE_CHECKING:
+    from evals.store import Run
 
 
 def run(options: argparse.Namespace) -> int:
@@ -235,6 +239,7 @@ def gate(options: argparse.Namespace) -> int:
     from evals.cli.selection import parts_of
     from evals.errors import ComparisonError, SpecError
     from evals.gate import judge, judge_speed, open_baseline, write_not_comparable, write_verdict
+    from evals.gate.extend import require_part, samples_to_ask
     from evals.store import open_run
 
     if not options.perf and len(options.baseline) + len(options.candidate) > 2:
@@ -247,8 +252,13 @@ def gate(options: argparse.Namespace) -> int:
             write_verdict(speed, out)
             show_verdict(speed, as_json=options.json)
             return speed.exit_code
-        baseline = open_baseline(options.baseline[0])
-        verdict = judge(baseline, candidates[0], allow=parts_of(options.allow), strict=options.strict)
+        baseline, allow = open_baseline(options.baseline[0]), parts_of(options.allow)
+        if options.extend:
+            require_part(baseline, candidates[0])
+            allow.append("data")
+        verdict = judge(baseline, candidates[0], allow=allow, strict=options.strict)
+        if options.extend and (samples := samples_to_ask(baseline, candidates[0], verdict)):
+            verdict = judge(baseline, _extend(candidates[0], samples), allow=allow, strict=options.strict)
     except ComparisonError as error:
         write_not_comparable(error, out)
         raise
@@ -258,6 +268,17 @@ def gate(options: argparse.Namespace) -> int:
     print(f"report: {build_gate(verdict, out)}", file=sys.stderr)
     show_verdict(verdict, as_json=options.json)
     return verdict.exit_code
+
+
+def _extend(candidate: Run, samples: Mapping[str, tuple[str, ...]]) -> Run:
+    """Ask the candidate's model more samples; the answers that are there are taken over."""
+    from evals.cli.selection import extension_of, model_options
+    from evals.runner import execute
+    from model_adapters import load_adapter
+
+    job, asked = extension_of(candidate, samples)
+    print(f"inconclusive: asking up to {sum(map(len, samples.values())):,} samples in {job.out}", file=sys.stderr)
+    return execute(job, lambda: load_adapter(asked.model, **model_options(asked))).run
 
 
 def serve(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from evals.asking import ask
 from evals.data import Subset, open_dataset
 from evals.errors import StoreError
-from evals.files import sha256_json
+from evals.files import sha256_json, write_bytes
 from evals.fit import check_fit
 from evals.identity import differences, environment, task_identity
 from evals.interrupt import StopSignal
@@ -58,6 +58,7 @@ class Job:
         command: what the user typed, for the record.
         quiet: show no progress.
         thumbnails: keep small copies of pictures for the report.
+        taken_from: an earlier run of the same model whose answers are taken over where they answer the same questions.
     """
 
     items: tuple[Item, ...]
@@ -71,6 +72,7 @@ class Job:
     command: str = ""
     quiet: bool = False
     thumbnails: bool = True
+    taken_from: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ def execute(job: Job, load: Callable[[], ModelAdapter], *, close: bool = True) -
             _refuse_another_run(run, identity)
             manifest = _manifest(job, run, identity, prepared)
             run.write_manifest(manifest)
+            if job.taken_from is not None:
+                _take_answers(job.taken_from, run)
             code = _ask_all(job, run, manifest, prepared, adapter, load_s)
             results = score_run(run)
             if job.thumbnails:
@@ -157,6 +161,24 @@ def _refuse_another_run(run: Run, identity: Mapping[str, Any]) -> None:
             f"{run.path} is not empty and holds no run. Choose another folder with --out, or start one beside it "
             "with --new."
         )
+
+
+def _take_answers(earlier: Run, run: Run) -> None:
+    """Begin the journals with an earlier run's answers; asking passes over those whose sample and hash agree.
+
+    Raises:
+        StoreError: the earlier run is another model's.
+    """
+    found = differences(earlier.manifest["identity"]["model"], run.manifest["identity"]["model"])
+    if found:
+        raise StoreError(
+            f"The answers of {earlier.path} cannot be taken over: its model differs in {'; '.join(found)}. "
+            "Use the model that made them."
+        )
+    for task in run.tasks:
+        source, target = earlier.responses_path(task), run.responses_path(task)
+        if source.exists() and not target.exists():
+            write_bytes(target, source.read_bytes())
 
 
 def _slug(text: str) -> str:

@@ -46,5 +46,10 @@ def add_decisions(commands: Subcommands) -> None:
     gate.add_argument("--candidate", type=Path, nargs="+", required=True, metavar="RUN", help="run directory")
     gate.add_argument("--perf", action="store_true", help="judge speed, from interleaved runs of both sides")
     gate.add_argument("--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so")
+    gate.add_argument(
+        "--extend",
+        action="store_true",
+        help="if inconclusive, ask the candidate as many more samples as would settle it",
+    )
     gate.add_argument("--strict", action="store_true", help="each task must pass on its own")
     gate.add_argument("--out", type=Path, help="folder for the verdict's files (default: RUN/gate)")

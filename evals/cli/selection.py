@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from evals.gate.margins import Margins, read_margins
 from evals.runner import Item, Job
 from evals.spec import SuiteEntry, TaskSpec, find_suite, find_task, suite_names, task_names
 from evals.spec.yaml_source import load
+from evals.store import Run
 
 CONFIG_FILE = Path("omnilmm-eval.yaml")
 
@@ -131,6 +134,29 @@ def job_of(options: argparse.Namespace, command: str, items: tuple[Item, ...] | 
         quiet=options.quiet,
         thumbnails=not options.no_report,
     )
+
+
+def extension_of(candidate: Run, samples: Mapping[str, tuple[str, ...]]) -> tuple[Job, argparse.Namespace]:
+    """The job that asks a run's model more samples, into a folder beside the run, and the options of its command.
+
+    Raises:
+        SpecError: the run was not made by a `run` command.
+    """
+    from evals.cli.arguments import parser
+
+    words = shlex.split(candidate.manifest.get("command", ""))[1:]
+    if words[:1] != ["run"]:
+        raise SpecError(
+            f"{candidate.path} was made by {' '.join(words) or 'no command'!r}; only what `run` made can be extended."
+        )
+    options = parser().parse_args(words)
+    job = job_of(options, candidate.manifest["command"])
+    items = tuple(
+        replace(item, subset=Subset(ids=samples[item.spec.name])) for item in job.items if item.spec.name in samples
+    )
+    total = sum(map(len, samples.values()))
+    out = candidate.path.with_name(f"{candidate.path.name}-{total}-samples")
+    return replace(job, items=items, out=out, new=False, taken_from=candidate), options
 
 
 def mapping_of(pairs: list[str]) -> dict[str, str]:

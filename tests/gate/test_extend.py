@@ -1,0 +1,98 @@
+"""`gate --extend`: an inconclusive verdict asks more of the baseline's samples, and asks nothing twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import run_eval
+from tests.harness.small_tasks import SmallTask, small_task
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> SmallTask:
+    return small_task(tmp_path / "task", n=900, images=0)
+
+
+def run(task: SmallTask, out: Path, *more: object) -> Path:
+    options = ["run", task.yaml, "--model", "null", "--data-root", task.folder, "--out", out, "--quiet", "--no-report"]
+    assert run_eval.main([str(option) for option in [*options, *more]]) == 0
+    return out
+
+
+@pytest.fixture
+def baseline(task: SmallTask, tmp_path: Path) -> Path:
+    run(task, tmp_path / "whole")
+    folder = tmp_path / "baseline"
+    made = [
+        "baseline",
+        "create",
+        tmp_path / "whole",
+        "--single",
+        "the adapter is exact",
+        "--name",
+        "b",
+        "--out",
+        folder,
+    ]
+    assert run_eval.main([str(option) for option in [*made, "--margin", "macro=0.02"]]) == 0
+    return folder
+
+
+def gate(baseline: Path, candidate: Path, *more: str) -> int:
+    return run_eval.main(["gate", "--baseline", str(baseline), "--candidate", str(candidate), "--json", *more])
+
+
+def test_a_candidate_of_few_samples_is_extended_until_it_is_settled(
+    task: SmallTask, baseline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidate = tmp_path / "few"
+    command = ["run_eval.py", "run", task.yaml, "--model", "null", "--data-root", task.folder, "--out", candidate]
+    monkeypatch.setattr("sys.argv", [str(word) for word in [*command, "--limit", "60", "--quiet", "--no-report"]])
+    run(task, candidate, "--limit", 60)
+    capsys.readouterr()
+    assert gate(baseline, candidate, "--allow", "data") == 3
+    before = json.loads(capsys.readouterr().out)
+    assert gate(baseline, candidate, "--extend") == 0
+    found = capsys.readouterr()
+    after = json.loads(found.out)
+    assert after["outcome"] == "PASS"
+    assert before["samples"] == 60 < after["samples"] <= 900
+    assert "60 answers were there already and were not asked again" in found.err
+    (extended,) = tmp_path.glob("few-*-samples")
+    assert len((extended / "responses" / f"{task.name}.jsonl").read_text().splitlines()) == after["samples"]
+
+
+def test_a_conclusive_verdict_asks_nothing(task: SmallTask, baseline: Path, tmp_path: Path) -> None:
+    whole = run(task, tmp_path / "all")
+    assert gate(baseline, whole, "--extend") == 0
+    assert list(tmp_path.glob("all-*")) == []
+
+
+def test_a_candidate_on_other_data_is_not_extended(
+    task: SmallTask, baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row | {"answer": "purple"} for row in task.rows]
+    (task.folder / f"{task.name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = run(task, tmp_path / "other", "--limit", 60)
+    assert gate(baseline, other, "--extend") == 4
+    assert "60 samples of other are not in baseline b" in capsys.readouterr().err
+
+
+def test_answers_of_another_model_are_not_taken_over(task: SmallTask, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from evals.errors import StoreError
+    from evals.runner import execute
+    from evals.store import open_run
+    from model_adapters import load_adapter
+
+    earlier = open_run(run(task, tmp_path / "earlier", "--limit", 5))
+    manifest = dict(earlier.manifest)
+    manifest["identity"]["model"]["weights"] = "others"
+    earlier.write_manifest(manifest)
+    job = replace(task.job(tmp_path / "new"), taken_from=earlier)
+    with pytest.raises(StoreError, match="its model differs in weights"):
+        execute(job, lambda: load_adapter("null"))
