@@ -16,6 +16,7 @@ from reports.browsing import fallback_rows, task_rows
 from reports.inputs import headline, title
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
+from reports.option_tables import option_table
 from reports.published import published_sentence, published_table
 from reports.tables import Table, to_csv, to_markdown
 from reports.task_facts import TaskFacts, all_facts
@@ -143,6 +144,8 @@ def facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 def task_section(name: str, task: Mapping[str, Any], known: TaskFacts) -> TaskSection:
     """All tables of one task."""
     tables = [run_tables.statistics_table(name, task), *run_tables.category_tables(name, task)]
+    if options := option_table(name, task):
+        tables.append(options)
     if known.confusion:
         tables.append(run_tables.confusion_table(name, known.confusion))
     about = [f"{fmt.plural(task.get('n') or 0, 'sample')}", f"metric {task.get('metric')}"]
