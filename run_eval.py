@@ -112,7 +112,7 @@ def validate(options: argparse.Namespace) -> int:
     """Check task and suite files."""
     from evals.cli.catalogue_views import show_validation
 
-    return show_validation(options.names, as_json=options.json)
+    return show_validation(options.names, quick=options.quick, as_json=options.json)
 
 
 def score(options: argparse.Namespace) -> int:

@@ -43,7 +43,7 @@ def lists(values: Lists, kind: pa.DataType) -> pa.Array:
     return _array(kind, values, [_buffer(offsets)], children=[flat])
 
 
-def positions(values: Sequence[int] | NDArray[np.int64]) -> pa.Array:
+def positions(values: Sequence[int] | NDArray[np.integer[Any]]) -> pa.Array:
     """Row numbers, for ``take``."""
     return pa.Array.from_buffers(pa.int64(), len(values), [None, _buffer(np.asarray(values, dtype=np.int64))])
 

@@ -56,7 +56,7 @@ def look_at_data(spec: TaskSpec, data_root: Path, cache: Path, adapter: ModelAda
     dataset = open_dataset(spec, data_root, cache)
     sample = dataset[0]
     question = questions_of(spec, sample)[0]
-    request = request_of(spec, sample, question)
+    request = request_of(spec, sample.images, question)
     pictures = [picture for s in dataset[:LOOK_AT] for picture in s.images][:LOOK_AT]
     sizes = [_size(picture) for picture in pictures]
     return DataFacts(

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evals.errors import StoreError
 from evals.records import Answer
@@ -27,6 +28,7 @@ from model_adapters.contract import Failure, Timing, Usage
 T = TypeVar("T")
 
 FSYNC_SECONDS = 2.0
+LINE_BYTES = 1024  # read at first; few lines are longer
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _USAGE = tuple(f.name for f in fields(Usage))
 _TIMING = tuple(f.name for f in fields(Timing))
@@ -114,7 +116,7 @@ def _place(offset: int, line: dict[str, Any]) -> tuple[int, int, bool]:
 
 
 class JournalIndex:
-    """Where in a journal the answer that counts for each request stands; 17 bytes a request, however long the answers.
+    """Where in a journal the answer that counts for each request stands; 16 bytes a request, however long the answers.
 
     Of several lines for one request the last successful one counts, or the last failure if none succeeded. Requests
     are told apart by 64-bit hashes, and what is found is checked against the id asked for.
@@ -130,14 +132,13 @@ class JournalIndex:
             keys.append(key)
             offsets.append(offset)
             answered.append(is_answer)
-        order = np.lexsort((np.asarray(offsets), np.asarray(answered), np.asarray(keys)))
-        sorted_keys = np.asarray(keys)[order]
-        last = np.append(sorted_keys[1:] != sorted_keys[:-1], True) if len(order) else np.zeros(0, dtype=bool)
-        self._keys = array("q", sorted_keys[last].tobytes())
-        self._offsets = array("q", np.asarray(offsets)[order][last].tobytes())
+        found, places = _last_answers(np.asarray(keys), np.asarray(offsets), np.asarray(answered))
+        # Views give plain integers, faster than arrays do.
+        self._keys: memoryview[int] = memoryview(found)  # type: ignore[arg-type]  # an array is a buffer
+        self._offsets: memoryview[int] = memoryview(places)  # type: ignore[arg-type]
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("rb") if self._keys else None
+        self._file = self._path.open("rb", buffering=0) if len(self._keys) else None
         return self
 
     def __exit__(
@@ -155,12 +156,37 @@ class JournalIndex:
         place = bisect_left(self._keys, key)
         if self._file is None or place == len(self._keys) or self._keys[place] != key:
             return None
-        self._file.seek(self._offsets[place])
         try:
-            answer = decode_answer(json.loads(self._file.readline()))
+            answer = decode_answer(json.loads(_line_at(self._file.fileno(), self._offsets[place])))
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(f"{self._path}, at byte {self._offsets[place]},", error) from error
         return answer if answer.request_id == request_id else None
+
+
+def _last_answers(
+    keys: NDArray[np.int64], offsets: NDArray[np.int64], answered: NDArray[np.int8]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the lines with each key the last that is an answer, or the last: distinct keys, ascending, with offsets."""
+    order = np.argsort(keys, kind="stable")
+    found = keys[order]
+    repeats = found[1:] == found[:-1]
+    if not repeats.any():
+        return found, offsets[order]
+    order = np.lexsort((offsets, answered, keys))
+    last = np.append(~repeats, True)
+    return found[last], offsets[order][last]
+
+
+def _line_at(descriptor: int, offset: int) -> bytes:
+    """The line that begins at an offset."""
+    line, size = b"", LINE_BYTES
+    while True:
+        part = os.pread(descriptor, size, offset + len(line))
+        end = part.find(b"\n")
+        line += part if end < 0 else part[:end]
+        if end >= 0 or not part:
+            return line
+        size *= 8
 
 
 class Journal:

@@ -21,6 +21,8 @@ from evals.statistics.intervals import interval
 from evals.statistics.macro import TaskNumber, macro_mean, score_part
 from evals.store import SCHEMA_VERSION, Run
 
+Codes = NDArray[np.integer[Any]]
+
 
 def score_run(run: Run) -> dict[str, Any]:
     """Score all tasks of a run from its questions and answers; writes samples and results.json, and returns the latter.
@@ -118,7 +120,7 @@ def _rows(statistic: Statistic) -> NDArray[np.int64]:
     return np.asarray(statistic.rows, dtype=np.int64)
 
 
-def _statistic(statistic: Statistic, clusters: NDArray[np.int64]) -> dict[str, Any]:
+def _statistic(statistic: Statistic, clusters: Codes) -> dict[str, Any]:
     found = interval(statistic, clusters[_rows(statistic)])
     return {
         "value": found.value,
@@ -135,9 +137,7 @@ def _statistic(statistic: Statistic, clusters: NDArray[np.int64]) -> dict[str, A
     }
 
 
-def _by_category(
-    statistic: Statistic, clusters: NDArray[np.int64], categories: NDArray[np.int64], names: list[str]
-) -> dict[str, Any]:
+def _by_category(statistic: Statistic, clusters: Codes, categories: Codes, names: list[str]) -> dict[str, Any]:
     """The statistic within each value of a category, most frequent first."""
     values = categories[_rows(statistic)]
     units = {name: np.flatnonzero(values == code) for code, name in enumerate(names)}

@@ -22,7 +22,7 @@ from evals.option_choice import OptionTally
 from evals.prompts.render import LETTERS
 from evals.records import Answer, Question, ScoredSample
 from evals.spec.records import MULTIPLE_CHOICE, MetricUse, TaskSpec
-from evals.tally import JoinedStatistic, Tally
+from evals.tally import JoinedStatistic, JoinedValue, Tally
 
 CHUNK = 4096  # rows
 
@@ -174,7 +174,8 @@ class _Numbers:
     def __init__(self, spec: TaskSpec, uses: Uses) -> None:
         self._spec, self._uses = spec, uses
         self._parts: dict[tuple[int, str], JoinedStatistic] = {}
-        self._bounds = (JoinedStatistic(), JoinedStatistic())
+        self._bounds = (JoinedValue(), JoinedValue())
+        self._any_doubtful = False
 
     def add(self, rows: _Rows, found: Sequence[tuple[int, Statistic]]) -> dict[str, Statistic]:
         """Add a chunk. Returns the statistics whose unit vectors the rows keep: all but breakdowns, which are others'
@@ -205,9 +206,10 @@ class _Numbers:
         doubtful = [row for row, extracted in enumerate(rows.extracted) if extracted is None]
         use, metric = self._uses[number]
         references = [q.references for q in rows.questions]
+        self._any_doubtful = self._any_doubtful or bool(doubtful)
         for right, bound in zip((False, True), self._bounds, strict=True):
             if not doubtful:
-                bound.add(headline, rows.first)
+                bound.add(headline)
                 continue
             predictions, extracted = list(rows.predictions), list(rows.extracted)
             for row in doubtful:
@@ -215,7 +217,7 @@ class _Numbers:
                 extracted[row] = predictions[row] if right else None
             assumed = replace(rows, predictions=predictions, extracted=extracted)
             statistics = metric.statistics(predictions, references, **_columns(self._spec, use, metric, assumed))
-            bound.add(next(s for s in statistics if s.name == headline.name), rows.first)
+            bound.add(next(s for s in statistics if s.name == headline.name))
 
     def result(self, tally: Tally) -> ScoredTask:
         """All numbers, the headline first."""
@@ -228,7 +230,7 @@ class _Numbers:
             )
         owner, first = whole.pop(headline)
         statistics = [first, *(statistic for _, statistic in whole.values())]
-        all_wrong, all_right = (bound.whole(headline).value for bound in self._bounds)
+        all_wrong, all_right = (bound.value if self._any_doubtful else first.value for bound in self._bounds)
         return ScoredTask(self._uses[owner][0].name, statistics, tally, all_wrong, all_right)
 
 

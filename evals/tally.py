@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.metrics.base import Statistic
+from evals.metrics.base import COMBINE, Statistic
 from evals.perf.summary import EfficiencyTally
 from evals.records import ScoredSample
 
@@ -23,7 +23,7 @@ class Coded:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._codes = array("q")
+        self._codes = array("i")
 
     def append(self, text: str | None) -> None:
         """Add a row; None is -1."""
@@ -34,7 +34,7 @@ class Coded:
         return list(self._numbers)
 
     @property
-    def codes(self) -> NDArray[np.int64]:
+    def codes(self) -> NDArray[np.int32]:
         """All rows' numbers."""
         return np.asarray(self._codes)
 
@@ -78,21 +78,50 @@ class JoinedStatistic:
     """One statistic from its parts over consecutive chunks of rows; unit vectors add up, so nothing is scored again."""
 
     def __init__(self) -> None:
-        self._parts: list[Statistic] = []
+        self._first: Statistic | None = None
+        self._parts = 0
+        self._rows, self._vectors = array("q"), array("d")
 
     def add(self, statistic: Statistic, first_row: int) -> None:
         """Add the part over the chunk that begins at this row."""
-        if first_row:
-            rows = array("q", (np.asarray(statistic.rows, dtype=np.int64) + first_row).tobytes())
-            statistic = replace(statistic, rows=rows)
-        self._parts.append(statistic)
+        self._first = self._first or statistic
+        self._parts += 1
+        self._rows.frombytes((np.asarray(statistic.rows, dtype=np.int64) + first_row).tobytes())
+        self._vectors.frombytes(np.asarray(statistic.vectors, dtype=np.float64).tobytes())
 
     def whole(self, name: str) -> Statistic:
-        """The statistic over all rows."""
-        first = self._parts[0]
-        if len(self._parts) == 1:
-            return replace(first, name=name)
-        rows = array("q")
-        for part in self._parts:
-            rows.extend(part.rows)
-        return replace(first, name=name, rows=rows, vectors=np.concatenate([part.vectors for part in self._parts]))
+        """The statistic over all rows; it shares this object's memory, so nothing is added afterwards.
+
+        Raises:
+            ValueError: nothing was added.
+        """
+        if self._first is None:
+            raise ValueError(f"no part of the statistic {name!r} was added")
+        if self._parts == 1:
+            return replace(self._first, name=name, rows=self._rows)
+        vectors = np.frombuffer(self._vectors, dtype=np.float64).reshape(len(self._rows), self._first.vectors.shape[1])
+        return replace(self._first, name=name, rows=self._rows, vectors=vectors)
+
+
+class JoinedValue:
+    """A statistic's value from its parts over chunks of rows, of which only the sums are kept."""
+
+    def __init__(self) -> None:
+        self._totals: NDArray[np.float64] | None = None
+        self._combine = "ratio"
+
+    def add(self, statistic: Statistic) -> None:
+        """Add the part over one chunk."""
+        if not len(statistic.rows):
+            return
+        totals = statistic.vectors.sum(axis=0)
+        self._totals = totals if self._totals is None else self._totals + totals
+        self._combine = statistic.combine
+
+    @property
+    def value(self) -> float | None:
+        """The number over all rows; None where it is undefined."""
+        if self._totals is None:
+            return None
+        value = float(COMBINE[self._combine](self._totals))
+        return value if np.isfinite(value) else None

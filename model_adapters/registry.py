@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from model_adapters.contract import AdapterError, ModelAdapter, did_you_mean
 from model_adapters.option_types import check_types
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP = "omnilmm_eval.adapters"
 
@@ -23,9 +25,16 @@ ADAPTERS: dict[str, str] = {
 }
 
 
+def _installed() -> Iterable[EntryPoint]:
+    """Adapters of other packages."""
+    from importlib.metadata import entry_points  # 25 ms, which most commands need not spend
+
+    return entry_points(group=ENTRY_POINT_GROUP)
+
+
 def adapter_names() -> list[str]:
     """Names of all adapters, built in and from installed packages, sorted."""
-    return sorted(set(ADAPTERS) | {point.name for point in entry_points(group=ENTRY_POINT_GROUP)})
+    return sorted(set(ADAPTERS) | {point.name for point in _installed()})
 
 
 def adapter_class(name: str) -> type[ModelAdapter]:
@@ -34,7 +43,7 @@ def adapter_class(name: str) -> type[ModelAdapter]:
         module, _, attribute = ADAPTERS[name].partition(":")
         loaded: type[ModelAdapter] = getattr(importlib.import_module(module), attribute)
         return loaded
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    for point in _installed():
         if point.name == name:
             plugin: type[ModelAdapter] = point.load()
             return plugin

@@ -29,6 +29,7 @@ def add_catalogue(commands: Subcommands) -> None:
 
     validate = add_command(commands, "validate", "check task and suite files without touching data", as_json=True)
     validate.add_argument("names", nargs="*", metavar="TASK|SUITE|FILE", help="default: the whole catalogue")
+    validate.add_argument("--quick", action="store_true", help="only names, YAML and the types of keys")
 
 
 def add_data(commands: Subcommands) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 
 def print_json(value: Any) -> None:
@@ -15,7 +16,13 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """A table on stdout; ``right`` are the indices of columns with numbers."""
+    """A table on stdout; ``right`` are the indices of columns with numbers. Where nobody sees a terminal, lines of any
+    length take its place: nothing is folded."""
+    if not sys.stdout.isatty():
+        print(title)
+        for line in _plain_lines([columns, *rows], right):
+            print(line)
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -24,10 +31,28 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(column, justify="right" if i in right else "left", overflow="fold", no_wrap=i in right)
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 160  # a pipe has no width; do not fold tables that go to a file
-    console.print(table)
+    Console(highlight=False, markup=False).print(table)
+
+
+def _plain_lines(rows: Sequence[Sequence[str]], right: Sequence[int]) -> list[str]:
+    """Rows as lines with their cells below each other, two blanks between."""
+    widths = [max(map(_width, cells)) for cells in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        blanks = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            blank + cell if i in right else cell + blank
+            for i, (cell, blank) in enumerate(zip(row, blanks, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes; Chinese and the like take two a character."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def number(value: float | None, scale: Sequence[float | None]) -> str:

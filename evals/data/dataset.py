@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from evals.data.arrow_files import let_go_of_mapped_files
 from evals.data.few_shot import Examples
 from evals.data.images import ImageReader
 from evals.data.pictures import Pictures
@@ -18,10 +20,13 @@ from evals.data.sources import Places, Stored, open_stored, pool_of
 from evals.data.subset import Subset
 from evals.errors import DataError
 from evals.files import canonical_json
-from evals.records import Sample
+from evals.records import Question, Sample
+from model_adapters.contract import ImageRef
 
 if TYPE_CHECKING:
     from evals.spec.records import TaskSpec
+
+LET_GO_ROWS = 16 * CHUNK
 
 
 def open_dataset(spec: TaskSpec, data_root: Path, cache: Path, subset: Subset = Subset()) -> Dataset:
@@ -59,7 +64,7 @@ class Dataset(Sequence[Sample]):
         self._rows = Rows(spec.data, stored.table, _wanted(spec, stored_pictures, stored.joined), spec.name)
         self._pictures = Pictures(ImageReader(stored.image_root), stored_pictures, names, spec.image)
         self._refuse_duplicates()
-        self._indices: Indices = np.arange(len(self._rows))
+        self._indices: Indices = np.arange(len(self._rows), dtype=np.int32)
         if spec.data.hashed_subset is not None:
             self._indices = _hashed(spec.data.hashed_subset, self._ids())
         self.several_pictures = 0
@@ -124,17 +129,32 @@ class Dataset(Sequence[Sample]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         row = int(self._indices[index])
-        return self._sample(row, self._rows[row])
+        return self._sample(row, self._rows.gather([row])[0])
 
     def __iter__(self) -> Iterator[Sample]:
         return self.in_order(range(len(self)))
 
     def in_order(self, places: Sequence[int]) -> Iterator[Sample]:
-        """The samples at these places of the set, in this order; rows are gathered in bulk, wherever they stand."""
+        """The samples at these places of the set, in this order; rows are gathered in bulk, wherever they stand, and
+        mapped files are let go of on the way, so that the memory stays that of a few rows."""
         for start in range(0, len(places), CHUNK):
             rows = self._indices[np.asarray(places[start : start + CHUNK])].tolist()
             for row, values in zip(rows, self._rows.gather(rows), strict=True):
                 yield self._sample(row, values)
+            if start % LET_GO_ROWS == 0:
+                let_go_of_mapped_files()
+
+    def pictures_of(self, place: int, question: Question) -> tuple[ImageRef, ...]:
+        """The pictures of the sample at a place of the set, known by the hashes that one of its questions holds; the
+        data is read again when their pixels are asked for."""
+        name = f"Task {self._spec.name!r}, sample {question.sample_id!r}"
+        return tuple(
+            ImageRef(sha256, name, partial(self._read_picture, place, number))
+            for number, sha256 in enumerate(question.image_hashes)
+        )
+
+    def _read_picture(self, place: int, number: int) -> bytes:
+        return self[place].images[number].read()
 
     def _sample(self, index: int, values: Mapping[str, Any]) -> Sample:
         columns = self._spec.columns

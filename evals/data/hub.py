@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.data.arrow_files import mapped
 from evals.data.tables import concatenate, find_files
 from evals.errors import DataError
 from evals.files import write_json
@@ -119,7 +120,7 @@ def _prepared(data: DataSpec, config: str, split: str, cache: Path) -> pa.Table 
     files = _arrow_files(data, config, split, cache)
     if files is None:
         return None
-    return pa.concat_tables([pa.ipc.open_stream(pa.memory_map(str(path))).read_all() for path in files])
+    return pa.concat_tables([pa.ipc.open_stream(mapped(path)).read_all() for path in files])
 
 
 def _prepare(data: DataSpec, config: str, split: str, cache: Path, task: str) -> pa.Table:

@@ -6,20 +6,17 @@ A VLMEvalKit TSV holds gigabytes of base64 text; the copy lets a run start at on
 from __future__ import annotations
 
 import csv
-import hashlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from evals.data.arrow_files import BATCH_BYTES, COPY_FROM_BYTES, arrow_copy
 from evals.errors import DataError
-from evals.files import write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COPY_FROM_BYTES = 64 << 20
-BATCH_BYTES = 32 << 20
 LONGEST_CELL = 1 << 30  # characters
 
 
@@ -36,19 +33,7 @@ def read_separated(path: Path, delimiter: str, cache: Path) -> pa.Table:
 
     if path.stat().st_size < COPY_FROM_BYTES:
         return pa.Table.from_batches(list(_batches(path, delimiter)), schema=_schema(path, delimiter))
-    stat = path.stat()
-    key = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:16]
-    copy = cache / "tables" / f"{path.stem}-{key}.arrow"
-    if not copy.exists():
-
-        def write(file: Any) -> None:
-            schema = _schema(path, delimiter)
-            with pa.ipc.new_file(file, schema) as out:
-                for batch in _batches(path, delimiter):
-                    out.write_batch(batch)
-
-        write_atomically(copy, write)
-    return pa.ipc.open_file(pa.memory_map(str(copy))).read_all()
+    return arrow_copy(path, cache, _schema(path, delimiter), _batches(path, delimiter))
 
 
 def _schema(path: Path, delimiter: str) -> pa.Schema:

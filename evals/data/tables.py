@@ -82,12 +82,12 @@ def concatenate(tables: Sequence[pa.Table], task: str) -> pa.Table:
 def _read(path: Path, cache: Path) -> pa.Table:
     import pyarrow as pa
 
-    from evals.arrow_columns import read_parquet
+    from evals.data.arrow_files import read_stored_parquet
 
     try:
         match path.suffix.lower():
             case ".parquet":
-                return read_parquet(path)
+                return read_stored_parquet(path, cache)
             case ".json" | ".jsonl":
                 return _table_of(_json_rows(path))
             case ".csv" | ".tsv" as suffix:

@@ -49,10 +49,10 @@ def questions_of(spec: TaskSpec, sample: Sample) -> list[Question]:
     ]
 
 
-def request_of(spec: TaskSpec, sample: Sample, question: Question) -> Request:
-    """The request that asks one question of a sample, in one user turn: pictures and text, the pictures first unless
-    the prompt marks their places."""
-    images = () if spec.image == "none" else sample.images
+def request_of(spec: TaskSpec, pictures: tuple[ImageRef, ...], question: Question) -> Request:
+    """The request that asks one question about its sample's pictures, in one user turn: pictures and text, the
+    pictures first unless the prompt marks their places."""
+    images = () if spec.image == "none" else pictures
     turns: tuple[Turn, ...] = (Turn("user", _content(question.prompt, images, spec.prompt.image_mark)),)
     if spec.prompt.system is not None:
         turns = (Turn("system", (spec.prompt.system,)), *turns)

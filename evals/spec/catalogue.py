@@ -11,7 +11,7 @@ from evals.files import TASKS_DIR
 from evals.spec.build import build
 from evals.spec.checks import check_suite, check_task
 from evals.spec.records import Preset, SuiteSpec, TaskSpec
-from evals.spec.yaml_source import load
+from evals.spec.yaml_source import Document, load
 
 SUITES_DIR = TASKS_DIR / "suites"
 
@@ -46,6 +46,21 @@ def find_task(name: str, preset: str = "default") -> TaskSpec:
     Raises:
         SpecError: unknown task or preset (with the nearest name), or a task file that is wrong.
     """
+    spec, document = _read(name)
+    check_task(spec, document)
+    return apply_preset(spec, preset)
+
+
+def read_task(name: str) -> TaskSpec:
+    """A task by name or path, whose keys and their types are right; that its parts fit together is not looked at.
+
+    Raises:
+        SpecError: unknown task, YAML that cannot be read, a key that is unknown, missing or of another type.
+    """
+    return _read(name)[0]
+
+
+def _read(name: str) -> tuple[TaskSpec, Document]:
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
     elif name in _task_files():
@@ -54,9 +69,7 @@ def find_task(name: str, preset: str = "default") -> TaskSpec:
         hint = did_you_mean(name, [*task_names(), *suite_names()])
         raise SpecError(f"Unknown task {name!r}.{hint} `run_eval.py list` shows all tasks and suites.")
     document = load(path)
-    spec = build(TaskSpec, document)
-    check_task(spec, document)
-    return apply_preset(spec, preset)
+    return build(TaskSpec, document), document
 
 
 def apply_preset(spec: TaskSpec, preset: str) -> TaskSpec:

@@ -7,6 +7,7 @@ observation. Everything here knows only unit vectors and cluster keys.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ FEW_CLUSTERS = (
 )
 
 
-def cluster_codes(keys: Sequence[Hashable] | NDArray[np.int64]) -> tuple[Codes, int]:
+def cluster_codes(keys: Sequence[Hashable] | NDArray[np.integer[Any]]) -> tuple[Codes, int]:
     """Number the clusters 0 .. G-1 in order of first appearance; returns the units' numbers and G.
 
     Keys that are numbers already are best given as an array, which is faster and takes no memory a key.
@@ -50,7 +51,7 @@ def is_mean(statistic: Statistic) -> bool:
     )
 
 
-def check_statistic(statistic: Statistic, clusters: Sequence[Hashable] | NDArray[np.int64]) -> None:
+def check_statistic(statistic: Statistic, clusters: Sequence[Hashable] | NDArray[np.integer[Any]]) -> None:
     """Refuse what no number can be computed from.
 
     Raises:

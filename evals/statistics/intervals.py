@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Interval:
 
 def interval(
     statistic: Statistic,
-    clusters: Sequence[Hashable] | NDArray[np.int64],
+    clusters: Sequence[Hashable] | NDArray[np.integer[Any]],
     *,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,

@@ -9,6 +9,7 @@ from scripted_adapters import Scripted
 from small_tasks import SmallTask, small_task
 
 import run_eval
+from evals.cli.printing import print_table
 from evals.runner import execute
 from model_adapters.registry import ADAPTERS
 
@@ -225,3 +226,22 @@ def test_scoring_again_writes_the_same_bytes(task: SmallTask, command: Command) 
     before = {p: p.read_bytes() for p in (task.folder / "run").rglob("*") if p.is_file()}
     assert command("score", task.folder / "run")[0] == 0
     assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_quick_validation_reads_keys_and_leaves_out_what_they_mean(task: SmallTask, command: Command) -> None:
+    assert command("validate", "--quick")[0] == 0
+    task.yaml.write_text(task.yaml.read_text().replace("exact_match", "exact_matsch"))
+    assert command("validate", str(task.yaml), "--quick")[0] == 0
+    assert command("validate", str(task.yaml))[0] == 2
+    task.yaml.write_text(task.yaml.read_text().replace('"title"', '"titel"'))
+    code, out, _ = command("validate", str(task.yaml), "--quick")
+    assert code == 2
+    assert "Did you mean 'title'?" in out
+
+
+def test_a_table_that_no_terminal_shows_is_lines_of_any_length(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("sizes", ["name", "n"], [["x" * 300, "1"], ["\u4e2d\u6587", "1,000"]], (1,))
+    title, head, *rows = capsys.readouterr().out.splitlines()
+    assert (title, head.split()) == ("sizes", ["name", "n"])
+    assert rows[0] == "x" * 300 + "      1"
+    assert rows[1] == "\u4e2d\u6587" + " " * 296 + "  1,000"  # two columns a character

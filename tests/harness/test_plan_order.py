@@ -11,8 +11,8 @@ from small_tasks import SmallTask, choice_task, small_task
 from evals.data import open_dataset
 from evals.errors import StoreError
 from evals.identity import samples_hash
-from evals.plan import TaskPlan, make_plan
-from evals.questions import read_questions, write_questions
+from evals.plan import TaskPlan, make_plan, open_questions
+from evals.questions import QuestionSpool, read_questions, write_questions
 from evals.spec import find_task
 
 
@@ -106,3 +106,29 @@ def test_damaged_questions_are_a_clear_error(tmp_path: Path, damage: bytes | Non
         return
     with pytest.raises(StoreError, match=r"is damaged .* Delete it and run the same"):
         list(read_questions(path))
+
+
+def test_the_questions_of_any_sample_are_found_by_its_place(tmp_path: Path) -> None:
+    plan = plan_of(choice_task(tmp_path, n=600, images=2))
+    for place in (599, 0, 257, 256, 255, 1):
+        assert [q.request_id for q in plan.questions.of(place)] == [f"q{place:05d}#{k}" for k in range(4)]
+    assert len(plan.questions) == 600
+
+
+def test_a_plan_asks_what_the_data_itself_would_ask(tmp_path: Path) -> None:
+    """What was kept of the questions makes the same requests as the samples do."""
+    plan = plan_of(choice_task(tmp_path, protocol="likelihood", n=9, images=4))
+    kept = list(plan.walk(lambda question: False))
+    anew = list(open_questions(plan.spec, plan.dataset, plan.order.tolist(), lambda question: False))
+    assert [q for q, _ in kept] == [q for q, _ in anew]
+    assert [r for _, r in kept] == [r for _, r in anew]
+    assert [r.images[0].read() for _, r in kept] == [r.images[0].read() for _, r in anew]
+
+
+def test_a_full_folder_of_temporary_files_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, plan = QuestionSpool(), plan_of(small_task(tmp_path))
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(spool, "_file", full)
+        spool.add(plan.questions.of(0))
+        with pytest.raises(StoreError, match=r"temporary file in .*No space left.*TMPDIR"):
+            spool.save(tmp_path / "q.gz")

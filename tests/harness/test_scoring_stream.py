@@ -26,7 +26,7 @@ from evals.scoring import ScoredTask, score_task
 from evals.spec.build import build_stored
 from evals.spec.records import TaskSpec
 from evals.statistics.clusters import cluster_codes
-from evals.tally import Coded, JoinedStatistic
+from evals.tally import Coded, JoinedStatistic, JoinedValue
 from model_adapters.contract import Failure, Timing
 
 WORDS = ("yes", "no", "a cat", "two dogs", "3", "3.5", "")
@@ -211,6 +211,16 @@ def test_joined_statistics_and_restricted_ones_keep_their_rows() -> None:
     assert (whole.name, list(whole.rows), whole.value) == ("y", [0, 2, 4], pytest.approx(2 / 3))
     part = restrict(whole, np.array([1, 2]))
     assert (list(part.rows), part.value) == ([2, 4], 0.5)
+
+
+@given(st.lists(st.lists(st.floats(0, 1), max_size=4), min_size=1, max_size=5))
+def test_a_value_from_sums_is_the_value_of_the_joined_statistic(chunks: list[list[float]]) -> None:
+    joined, summed, first = JoinedStatistic(), JoinedValue(), 0
+    for chunk in chunks:
+        joined.add(mean_statistic("x", chunk), first)
+        summed.add(mean_statistic("x", chunk))
+        first += len(chunk)
+    assert summed.value == pytest.approx(joined.whole("x").value)
 
 
 def sample(i: int, **changes: Any) -> ScoredSample:

@@ -29,6 +29,7 @@ from evals.statistics import (
     units_needed,
 )
 from evals.statistics.bootstrap import bootstrap_values
+from evals.statistics.distributions import binomial_cdf, normal_quantile
 from evals.statistics.macro import TaskNumber
 from evals.statistics.quantiles import values_needed
 
@@ -215,3 +216,10 @@ def test_statistics_of_a_registered_combination_work_throughout(monkeypatch):
     assert part.se == pytest.approx(interval(statistic, range(80)).se)
     expected = vectors[:, 0].std(ddof=1) / math.sqrt(80) / (2 * statistic.value)  # delta method
     assert part.se == pytest.approx(expected, rel=0.02)
+
+
+@given(st.integers(0, 64), st.floats(0, 1), st.data())
+def test_binomial_and_normal_functions_equal_the_references(n, probability, data):
+    k = data.draw(st.integers(-1, n))
+    assert binomial_cdf(k, n, probability) == pytest.approx(scipy.stats.binom.cdf(k, n, probability), abs=1e-12)
+    assert normal_quantile(probability) == pytest.approx(scipy.stats.norm.ppf(probability), rel=1e-12)

@@ -58,7 +58,7 @@ def test_every_preset_makes_requests_that_its_metrics_can_score(
         spec, dataset = open_layout(task, preset, tmp_path, monkeypatch)
         asked = [(sample, question) for sample in dataset for question in questions_of(spec, sample)]
         for sample, question in asked:
-            request = request_of(spec, sample, question)
+            request = request_of(spec, sample.images, question)
             assert request.turns[-1].text.strip()
             assert (spec.image == "none" or not spec.columns.images) == (not request.images)
         if preset == "default":
@@ -96,7 +96,7 @@ def test_image_policy_of_mmmu(
 ) -> None:
     """The first picture, all of them, or none; and one sample has several."""
     spec, dataset = open_layout("mmmu_val", preset, tmp_path, monkeypatch)
-    requests = [request_of(spec, sample, questions_of(spec, sample)[0]) for sample in dataset]
+    requests = [request_of(spec, sample.images, questions_of(spec, sample)[0]) for sample in dataset]
     assert [len(request.images) for request in requests] == shown
     assert len(dataset) == samples
     assert dataset.several_pictures == (1 if preset == "default" else 0)
@@ -113,7 +113,7 @@ def test_pictures_stand_at_their_marks(tmp_path: Path, monkeypatch: pytest.Monke
     """Under all-images the text is cut at the first mark of each picture; marks that come again stay text."""
     spec, dataset = open_layout("mmmu_val", "all-images", tmp_path, monkeypatch)
     sample = dataset[1]
-    content = request_of(spec, sample, questions_of(spec, sample)[0]).turns[0].content
+    content = request_of(spec, sample.images, questions_of(spec, sample)[0]).turns[0].content
     shape = ["image" if isinstance(part, ImageRef) else part for part in content]
     assert shape[:4] == ["Compare ", "image", " and ", "image"]
     assert shape[4].startswith(". Which came first? <image 1>\n(A) <image 1>")
