@@ -95,6 +95,7 @@ class ScoredSample:
         categories: the task's grouping columns and this row's value in each.
         timing: stage times in ms; null is unknown.
         new_tokens, prompt_tokens: null is unknown.
+        cost: of the request, in the currency of the adapter's prices; null without prices.
         failure: type and message of a failed request.
     """
 
@@ -114,4 +115,5 @@ class ScoredSample:
     timing: Timing = Timing()
     prompt_tokens: int | None = None
     new_tokens: int | None = None
+    cost: float | None = None
     failure: Failure | None = None

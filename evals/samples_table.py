@@ -76,6 +76,7 @@ def _schema(metrics: Sequence[str], statistics: Sequence[str], categories: Seque
             *((f"category:{name}", text) for name in categories),
             *((f"timing:{name}", number) for name in _TIMES),
             *((name, pa.int64()) for name in _TOKENS),
+            ("cost", number),
             ("failure", text),
         ]
     )
@@ -144,6 +145,7 @@ def read_samples(path: Path) -> list[ScoredSample]:
             timing=Timing(**{name: column[i] for name, column in times.items()}),
             prompt_tokens=data["prompt_tokens"][i],
             new_tokens=data["new_tokens"][i],
+            cost=data["cost"][i] if "cost" in data else None,  # files of earlier versions have none
             failure=Failure(**json.loads(data["failure"][i])) if data["failure"][i] else None,
         )
         for i in range(table.num_rows)

@@ -266,5 +266,6 @@ def _sample(
         categories=question.categories,
         prompt_tokens=answer.usage.prompt_tokens if answer else None,
         new_tokens=answer.usage.new_tokens if answer else None,
+        cost=answer.usage.cost if answer else None,
         **asked,  # type: ignore[arg-type]
     )

@@ -40,11 +40,13 @@ def stage_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def throughput_table(results: Mapping[str, Any]) -> Table | None:
-    """Rate, tokens and wall time by task; None where nothing was measured."""
+    """Rate, tokens, wall time and, where prices are known, cost by task; None where nothing was measured."""
     rows = []
+    has_cost = any((task.get("efficiency") or {}).get("cost") is not None for task in results["tasks"].values())
+    amounts = ("requests_per_s", "prompt_tokens", "new_tokens", *(["cost"] if has_cost else []))
     for name, task in results["tasks"].items():
         efficiency = task.get("efficiency") or {}
-        values = [efficiency.get(key) for key in ("requests_per_s", "prompt_tokens", "new_tokens")]
+        values = [efficiency.get(key) for key in amounts]
         cells = [number_cell(value, fmt.significant(value)) for value in values]
         rows.append(
             [text_cell(title(name, task)), *cells, number_cell(wall := efficiency.get("wall_s"), fmt.seconds(wall))]
@@ -56,6 +58,7 @@ def throughput_table(results: Mapping[str, Any]) -> Table | None:
         Column("Requests/s", hint="over the task's wall time"),
         Column("Prompt tokens", hint="mean of a request, the picture's included"),
         Column("New tokens", hint="mean of a request"),
+        *([Column("Cost", hint="of all answers, in the currency of the given prices")] if has_cost else []),
         Column("Wall time"),
     ]
     return table("throughput", "Throughput and tokens", columns, rows, align=(1, 2, 3))

@@ -11,19 +11,24 @@ from evals.records import ScoredSample
 from model_adapters.contract import Timing
 
 STAGES = ("image_ms", "vision_ms", "prefill_ms", "decode_ms")
+STREAM_TIMES = ("ttft_ms", "tpot_ms", "longest_gap_ms")
 UNMEASURED = Timing()
 # A percentile q is given from n values on where n·(1−q) ≥ 1 holds with room: below, it is one value's accident.
 PERCENTILES = {"p50": (0.50, 5), "p90": (0.90, 22), "p95": (0.95, 59), "p99": (0.99, 299)}
 
 
 class _Mean:
-    """The mean of the numbers added so far; None of none."""
+    """The mean and the total of the numbers added so far; None of none."""
 
     def __init__(self) -> None:
         self._sum, self._n = 0.0, 0
 
     def add(self, value: float) -> None:
         self._sum, self._n = self._sum + value, self._n + 1
+
+    @property
+    def total(self) -> float | None:
+        return self._sum if self._n else None
 
     @property
     def value(self) -> float | None:
@@ -35,9 +40,9 @@ class EfficiencyTally:
 
     def __init__(self) -> None:
         self.answered = 0
-        self._waits = array("d")
+        self._waits = {name: array("d") for name in ("batch_ms", *STREAM_TIMES)}
         self._times = {name: _Mean() for name in (*STAGES, "batch_size")}
-        self._tokens = {name: _Mean() for name in ("prompt_tokens", "new_tokens")}
+        self._amounts = {name: _Mean() for name in ("prompt_tokens", "new_tokens", "cost")}
 
     def add(self, sample: ScoredSample) -> None:
         """Add one request; a failed one says nothing about speed."""
@@ -48,11 +53,12 @@ class EfficiencyTally:
             for name, mean in self._times.items():
                 if (time := getattr(sample.timing, name)) is not None:
                     mean.add(time)
-            if sample.timing.batch_ms is not None:
-                self._waits.append(sample.timing.batch_ms)
-        for name, mean in self._tokens.items():
-            if (tokens := getattr(sample, name)) is not None:
-                mean.add(tokens)
+            for name, waits in self._waits.items():
+                if (time := getattr(sample.timing, name)) is not None:
+                    waits.append(time)
+        for name, mean in self._amounts.items():
+            if (amount := getattr(sample, name)) is not None:
+                mean.add(amount)
 
     def result(self, wall_s: float | None) -> dict[str, Any]:
         """The efficiency of one task.
@@ -63,20 +69,27 @@ class EfficiencyTally:
 
         Returns:
             ``stages_ms``: mean per request of each stage; ``latency_ms``: mean and percentiles of what a request
-            really waited (in its batch); mean batch size and token counts; ``requests_per_s``. Null wherever nothing
-            was measured.
+            really waited (in its batch), and the same of the first token, of each further one and of the longest gap
+            where they were seen; mean batch size and token counts; ``cost`` of all answers together;
+            ``requests_per_s``. Null wherever nothing was measured.
         """
-        waits = np.sort(np.asarray(self._waits))
-        mean = float(np.mean(waits)) if len(waits) else None
         return {
             "stages_ms": {stage: self._times[stage].value for stage in STAGES},
-            "latency_ms": {"mean": mean} | {name: _percentile(waits, *at) for name, at in PERCENTILES.items()},
+            "latency_ms": _distribution(self._waits["batch_ms"]),
+            **{name: _distribution(self._waits[name]) for name in STREAM_TIMES},
             "batch_size": self._times["batch_size"].value,
-            "prompt_tokens": self._tokens["prompt_tokens"].value,
-            "new_tokens": self._tokens["new_tokens"].value,
+            "prompt_tokens": self._amounts["prompt_tokens"].value,
+            "new_tokens": self._amounts["new_tokens"].value,
+            "cost": self._amounts["cost"].total,
             "wall_s": wall_s,
             "requests_per_s": self.answered / wall_s if wall_s and self.answered else None,
         }
+
+
+def _distribution(values: array[float]) -> dict[str, float | None]:
+    ordered = np.sort(np.asarray(values))
+    mean = float(np.mean(ordered)) if len(ordered) else None
+    return {"mean": mean} | {name: _percentile(ordered, *at) for name, at in PERCENTILES.items()}
 
 
 def _percentile(ordered: np.ndarray[Any, np.dtype[np.float64]], q: float, least: int) -> float | None:

@@ -343,3 +343,17 @@ def test_a_key_is_in_no_traceback_of_an_unforeseen_error(
     assert "unforeseen ***" in response.failure.message
     assert "RuntimeError" in response.failure.traceback
     assert KEY not in repr(response) + caplog.text + repr(vars(adapter))
+
+
+def test_what_a_run_cost_and_how_fast_tokens_came_stands_in_its_results(start: Start, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ["run", "easyvqa", "--limit", "6", "--quiet", "--model", "openai", "-o", f"base_url={start().url}"]
+    options = ["-o", "price_in=0.15", "-o", "price_out=0.6", "-o", "stream=true"]
+    assert run_eval.main([*command, *options, "--out", str(out)]) == 0
+    efficiency = json.loads((out / "results.json").read_text())["tasks"]["easyvqa"]["efficiency"]
+    answers = [json.loads(line) for line in (out / "responses" / "easyvqa.jsonl").read_text().splitlines()]
+    tokens = sum(a["usage"]["new_tokens"] for a in answers)
+    assert efficiency["cost"] == pytest.approx((6 * 10 * 0.15 + tokens * 0.6) / 1e6, abs=1e-8)
+    assert efficiency["ttft_ms"]["p50"] > 0
+    assert efficiency["tpot_ms"]["mean"] > 0
+    assert "Cost" in (out / "report.html").read_text()
