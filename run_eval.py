@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evals.cli.arguments import parser
 
@@ -128,8 +128,19 @@ def score(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write a run's report again."""
-    print(_write_report(options.run, options.out or options.run))
+    """Write a run's report again, serve it, or export its tables and figures."""
+    from evals.store import open_run
+
+    if options.serve:
+        from reports.serve import run_site, serve
+
+        serve(run_site(open_run(options.run)), options.port)
+    elif options.export:
+        from reports.export import export_run
+
+        print("\n".join(map(str, export_run(open_run(options.run), options.export))))
+    else:
+        print(_write_report(options.run, options.out or options.run))
     return 0
 
 
@@ -185,10 +196,7 @@ def compare(options: argparse.Namespace) -> int:
     found = compare_runs(runs, how)
     steps = ablate(runs, how) if series else None
     show_comparison(found, steps, as_json=options.json)
-    if options.out:
-        from reports.compare_report import build_comparison
-
-        print(f"report: {build_comparison(runs, found, options.out, steps).html}", file=sys.stderr)
+    _publish_comparison(options, runs, found, steps)
     return 0
 
 
@@ -209,7 +217,11 @@ def leaderboard(options: argparse.Namespace) -> int:
         from reports.leaderboard_report import build_leaderboard
 
         write_board(board, options.out)
-        print(f"report: {build_leaderboard(board, options.out)}", file=sys.stderr)
+        print(f"report: {build_leaderboard(board, options.out, runs)}", file=sys.stderr)
+    if options.export:
+        from reports.export import export_leaderboard
+
+        print(f"exported: {len(export_leaderboard(board, options.export, runs))} files", file=sys.stderr)
     return 0
 
 
@@ -265,7 +277,7 @@ def gate(options: argparse.Namespace) -> int:
     write_verdict(verdict, out)
     from reports.gate_report import build_gate
 
-    print(f"report: {build_gate(verdict, out)}", file=sys.stderr)
+    print(f"report: {build_gate(verdict, out, baseline.run, candidates[0])}", file=sys.stderr)
     show_verdict(verdict, as_json=options.json)
     return verdict.exit_code
 
@@ -299,6 +311,21 @@ def serve(options: argparse.Namespace) -> int:
 def _command_line() -> str:
     """What the user typed, for the record."""
     return f"run_eval.py {shlex.join(sys.argv[1:])}"
+
+
+def _publish_comparison(options: argparse.Namespace, runs: list[Any], found: Any, steps: Any) -> None:
+    if options.out:
+        from reports.compare_report import build_comparison
+
+        print(f"report: {build_comparison(runs, found, options.out, steps).html}", file=sys.stderr)
+    if options.export:
+        from reports.export import export_comparison
+
+        print(f"exported: {len(export_comparison(runs, found, options.export, steps))} files", file=sys.stderr)
+    if options.serve:
+        from reports.serve import comparison_site, serve
+
+        serve(comparison_site(runs, found, steps), options.port)
 
 
 def _write_report(path: Path, out: Path) -> Path:

@@ -127,7 +127,11 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
 def read_samples(path: Path) -> list[ScoredSample]:
     """All rows of a samples file, as records."""
-    table = read_parquet(path)
+    return records(read_parquet(path))
+
+
+def records(table: pa.Table) -> list[ScoredSample]:
+    """The rows of a samples file's table, all columns of it, as records."""
     data = {name: table.column(name).to_pylist() for name in table.column_names}
 
     def group(prefix: str) -> dict[str, list[Any]]:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evals.records import ScoredSample
+from evals.store import Run
 from reports import samples_view
 from reports.inputs import headline, title
 
+SAMPLE_SCRIPTS = ("samples_text.js", "samples_source.js", "samples.js")  # of reports/static, after link.js
 FALLBACK_ROWS = 20  # telling samples in the page for readers without JavaScript
 
 
@@ -55,3 +57,16 @@ def fallback_rows(tasks: Sequence[samples_view.TaskRows]) -> list[dict[str, Any]
             if len(found) == FALLBACK_ROWS:
                 return found
     return found
+
+
+def shared_rows(runs: Sequence[Run]) -> list[samples_view.TaskRows]:
+    """The rows of the tasks that all runs have."""
+    first = runs[0].results
+    shared = {name: task for name, task in first["tasks"].items() if all(name in run.results["tasks"] for run in runs)}
+    rows: list[Mapping[str, Sequence[ScoredSample]]] = [{name: run.samples(name) for name in shared} for run in runs]
+    return task_rows({"tasks": shared}, rows)
+
+
+def first_thumbnail(runs: Sequence[Run], sha256: str) -> bytes | None:
+    """A picture from the first run that kept it."""
+    return next((data for run in runs if (data := run.thumbnail(sha256)) is not None), None)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from evals.compare import Ablation, Comparison, comparison_json
-from evals.records import ScoredSample
 from evals.store import Run
-from reports import compare_tables, figures, page, samples_view, svg
+from reports import compare_tables, figures, page, samples_view
 from reports import format as fmt
-from reports.browsing import task_rows
+from reports.browsing import first_thumbnail, shared_rows
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
 from reports.markdown import true_minus
+from reports.plots import Plot
 from reports.run_report import SCRIPTS, command, identity
 from reports.series import series_view
 from reports.tables import Table, to_csv, to_markdown
@@ -33,7 +33,7 @@ class Pair:
     sentence: str
     notices: tuple[str, ...]
     sentences: tuple[tuple[str, str], ...]
-    figures: Mapping[str, Markup]
+    figures: Mapping[str, tuple[Markup, str]]
     tables: tuple[Table, ...]
     more_tables: tuple[Table, ...]
 
@@ -85,11 +85,17 @@ def letters(count: int) -> list[str]:
     return ["A", "B"] if count == 2 else ["A", *(f"B{number}" for number in range(1, count))]
 
 
-def html(runs: Sequence[Run], found: Sequence[Comparison], series: Ablation | None = None) -> str:
-    """The whole page."""
+def html(
+    runs: Sequence[Run],
+    found: Sequence[Comparison],
+    series: Ablation | None = None,
+    browser: Mapping[str, Any] | None = None,
+) -> str:
+    """The whole page; ``browser`` is the sample browser's data where a server holds the samples."""
     called, short = labels(runs), letters(len(runs))
     names = [f"{letter}: {label}" for letter, label in zip(short, called, strict=True)]
-    browser = samples_view.browser_data(shared_rows(runs), lambda sha256: first_thumbnail(runs, sha256))
+    if browser is None:
+        browser = samples_view.browser_data(shared_rows(runs), lambda sha256: first_thumbnail(runs, sha256))
     data = {"view": "compare", "runs": names, "samples": browser}
     context = {
         "title": f"{called[0]} and {fmt.sentence_list(called[1:])} compared",
@@ -104,26 +110,13 @@ def html(runs: Sequence[Run], found: Sequence[Comparison], series: Ablation | No
         "kept": browser["kept"],
         "runs": [(name, command(run.manifest), identity(run.manifest)) for name, run in zip(names, runs, strict=True)],
     }
-    return page.render("compare.html.jinja", context, scripts=SCRIPTS, data=data)
+    return page.render("compare.html.jinja", context, scripts=SCRIPTS, data=data, served=bool(browser["server"]))
 
 
 def spoken(sentence: str, name: str) -> str:
     """The verdict with B's own name in it and true minus signs: ``B, omnilmm-small, is better``."""
     sentence = true_minus(sentence)
     return sentence.replace("B is ", f"B, {name}, is ", 1) if name and sentence.startswith("B is ") else sentence
-
-
-def shared_rows(runs: Sequence[Run]) -> list[samples_view.TaskRows]:
-    """The rows of the tasks that all runs have."""
-    first = runs[0].results
-    shared = {name: task for name, task in first["tasks"].items() if all(name in run.results["tasks"] for run in runs)}
-    rows: list[Mapping[str, Sequence[ScoredSample]]] = [{name: run.samples(name) for name in shared} for run in runs]
-    return task_rows({"tasks": shared}, rows)
-
-
-def first_thumbnail(runs: Sequence[Run], sha256: str) -> bytes | None:
-    """A picture from the first run that kept it."""
-    return next((data for run in runs if (data := run.thumbnail(sha256)) is not None), None)
 
 
 def pair(found: Comparison, number: int, called: Sequence[str]) -> Pair:
@@ -136,20 +129,17 @@ def pair(found: Comparison, number: int, called: Sequence[str]) -> Pair:
         sentence=spoken(found.sentence, called[number + 1]),
         notices=tuple(notices(found)),
         sentences=tuple((task.title, spoken(task.sentence, "")) for task in found.tasks),
-        figures=pair_figures(found, name),
-        tables=(_named(compare_tables.difference_table(found), name),),
+        figures={plot.name.removesuffix(name): (plot.markup(), plot.caption) for plot in pair_plots(found, name)},
+        tables=(named(compare_tables.difference_table(found), name),),
         more_tables=tuple(
-            _named(table, name) for table in (*more, compare_tables.efficiency_table(found)) if table is not None
+            named(table, name) for table in (*more, compare_tables.efficiency_table(found)) if table is not None
         ),
     )
 
 
-def _named(source: Table, suffix: str) -> Table:
-    return source if not suffix else Table(f"{source.name}{suffix}", *_rest(source))
-
-
-def _rest(source: Table) -> tuple[Any, ...]:
-    return source.caption, source.columns, source.rows, source.note, source.footer
+def named(source: Table, suffix: str) -> Table:
+    """The table under a name of its own where a page has several of its kind."""
+    return replace(source, name=f"{source.name}{suffix}")
 
 
 def notices(found: Comparison) -> list[str]:
@@ -162,26 +152,32 @@ def notices(found: Comparison) -> list[str]:
     return lines
 
 
-def pair_figures(found: Comparison, suffix: str) -> dict[str, Markup]:
+def pair_plots(found: Comparison, suffix: str) -> list[Plot]:
     """The forest plot of differences, and the plot of latency ratios where there are any."""
-    drawn = {}
+    plots = []
     if forest := forest_dots(found):
-        drawn["forest"] = svg.responsive(
-            lambda narrow: figures.forest(
-                forest, axis="B − A, points of the scale (right is better)", margin=found.margin * 100, narrow=narrow
-            ),
-            f"fig-forest{suffix}",
-            "Differences by task",
-            "Paired differences with 95 % intervals; the same numbers are in the table of differences.",
+        axis = "B − A, points of the scale (right is better)"
+        plots.append(
+            Plot(
+                f"forest{suffix}",
+                "Differences by task",
+                "Paired differences with 95 % intervals; the same numbers are in the table of differences.",
+                lambda narrow: figures.forest(forest, axis=axis, margin=found.margin * 100, narrow=narrow),
+                "Paired differences with 95 % intervals, right is better. Filled: a difference was found. "
+                "Shaded: the margin of equivalence.",
+            )
         )
     if ratios := ratio_dots(found):
-        drawn["ratios"] = svg.responsive(
-            lambda narrow: figures.forest(ratios, axis="latency, B / A (left is faster)", zero=1.0, narrow=narrow),
-            f"fig-ratios{suffix}",
-            "Latency ratios",
-            "Ratio of latencies with 95 % intervals; the same numbers are in the table of efficiency.",
+        plots.append(
+            Plot(
+                f"ratios{suffix}",
+                "Latency ratios",
+                "Ratio of latencies with 95 % intervals; the same numbers are in the table of efficiency.",
+                lambda narrow: figures.forest(ratios, axis="latency, B / A (left is faster)", zero=1.0, narrow=narrow),
+                "Ratio of latencies with 95 % intervals, left is faster.",
+            )
         )
-    return drawn
+    return plots
 
 
 def forest_dots(found: Comparison) -> list[figures.Dot]:

@@ -66,7 +66,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a scatter plot with its interval in y; ``front`` where no other is better in both."""
+    """One point of a scatter plot with its intervals; ``front`` where no other is better in both."""
 
     label: str
     x: float
@@ -74,6 +74,8 @@ class Point:
     low: float | None = None
     high: float | None = None
     front: bool = True
+    left: float | None = None
+    right: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +110,41 @@ def draw(height_in: float, paint: Callable[[Axes], None], *, narrow: bool = Fals
 
 def export(figure: Figure, kind: str = "svg") -> bytes:
     """The figure as ``svg``, ``pdf`` or ``png``, without dates: equal figures give equal bytes."""
+    return export_with_fonts(figure, kind)[0]
+
+
+def export_with_fonts(figure: Figure, kind: str) -> tuple[bytes, frozenset[str]]:
+    """The figure's bytes, and the characters of its labels that no installed font has.
+
+    In a PDF or PNG such characters are written as code points (see :mod:`reports.fonts`); an SVG keeps its text.
+    """
     from matplotlib import rc_context
 
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}[kind]
     buffer = io.BytesIO()
+    missing: frozenset[str] = frozenset()
     with rc_context(_STYLE), warnings.catch_warnings():
         # text stays text in an SVG: its reader has the glyphs that the measuring font lacks
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(buffer, format=kind, metadata=metadata, transparent=True, dpi=200)
-    return buffer.getvalue()
+        if kind != "svg":
+            missing = _set_fonts(figure)
+        figure.savefig(buffer, format=kind, metadata=metadata, transparent=kind != "png", dpi=200)
+    return buffer.getvalue(), missing
+
+
+def _set_fonts(figure: Figure) -> frozenset[str]:
+    """Set a figure's labels in fonts that have their characters; returns the characters that none has."""
+    from matplotlib.text import Text
+
+    from reports import fonts
+
+    drawn = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    choice = fonts.choose(text.get_text() for text in drawn)
+    if len(choice.families) > 1 or choice.missing:
+        for text in drawn:
+            text.set_fontfamily(list(choice.families))
+            text.set_text(fonts.spelled(text.get_text(), choice.missing))
+    return choice.missing
 
 
 def short(label: str, narrow: bool = False) -> str:
@@ -258,6 +286,8 @@ def scatter(points: Sequence[Point], *, x_axis: str, y_axis: str, narrow: bool =
         for point in points:
             if point.low is not None and point.high is not None:
                 axes.plot([point.x] * 2, [point.low, point.high], color=BLUE, linewidth=1.2)
+            if point.left is not None and point.right is not None:
+                axes.plot([point.left, point.right], [point.y] * 2, color=BLUE, linewidth=1.2)
             face = BLUE if point.front else PAPER
             axes.plot([point.x], [point.y], "o", color=BLUE, markersize=6.5, markerfacecolor=face)
             axes.annotate(short(point.label, narrow), (point.x, point.y), (6, 4), textcoords="offset points")

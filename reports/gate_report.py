@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from markupsafe import Markup
-
+from evals.frozen import FrozenRun
 from evals.gate import Verdict
+from evals.gate.guards import Guard
 from evals.gate.outputs import advice
 from evals.gate.rule import FAIL, PASS, TaskFinding
-from reports import figures, page, svg
+from evals.store import Run
+from reports import figures, page
 from reports import format as fmt
-from reports.markdown import true_minus
+from reports.browsing import SAMPLE_SCRIPTS
+from reports.frozen_rows import gate_browser
+from reports.markdown import code_spans, true_minus
+from reports.plots import Plot
 from reports.tables import Cell, Column, Table, number_cell, table, text_cell
 
 _POINTS = (0.0, 1.0)
 _WORDS = {PASS: ("✓ kept", "good"), FAIL: ("✗ fell", "bad")}
 
 
-def build_gate(verdict: Verdict, out_dir: Path) -> Path:
-    """Write ``gate.html`` and return its path; raises ``StoreError`` where the folder cannot be written."""
-    return page.write(out_dir / "gate.html", html(verdict))
+def build_gate(
+    verdict: Verdict, out_dir: Path, baseline: FrozenRun | None = None, candidate: Run | None = None
+) -> Path:
+    """Write ``gate.html`` and return its path.
+
+    Args:
+        verdict: what the gate says.
+        out_dir: where to.
+        baseline, candidate: the two sides, for the samples; without them the page has none.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    browser = gate_browser(baseline, candidate) if baseline and candidate else None
+    return page.write(out_dir / "gate.html", html(verdict, browser))
 
 
-def html(verdict: Verdict) -> str:
+def html(verdict: Verdict, browser: dict[str, Any] | None = None) -> str:
     """The whole page."""
     tone = {PASS: "good", FAIL: "bad"}.get(verdict.outcome, "")
+    kept = [guard for guard in verdict.guards if guard.kept]
+    broken = [guard for guard in verdict.guards if not guard.kept]
     context = {
         "title": f"Gate: {verdict.outcome}, {verdict.candidate}",
         "heading": verdict.outcome,
@@ -35,13 +55,18 @@ def html(verdict: Verdict) -> str:
         "verdict": true_minus(short_sentence(verdict)),
         "reasons": [true_minus(reason) for reason in verdict.reasons],
         "warnings": verdict.warnings,
-        "advice": advice(verdict),
-        "figure": gate_figure(verdict),
+        "advice": code_spans(advice(verdict)),
+        "figure": gate_plot(verdict).markup(),
         "tasks": task_table(verdict),
-        "guards": guard_table(verdict),
+        "broken": guard_table("gate-broken", "Guards that broke", broken),
+        "unbroken": guard_table("gate-kept", "Guards that were kept", kept),
         "baseline_sha256": verdict.baseline_sha256,
+        "kept": browser["kept"] if browser else None,
     }
-    return page.render("gate.html.jinja", context, scripts=("report.js",))
+    names = [f"baseline {verdict.baseline}", f"candidate {verdict.candidate}"]
+    data = {"view": "gate", "runs": names, "samples": browser} if browser else None
+    scripts = ("link.js", "report.js", *(SAMPLE_SCRIPTS if browser else ()))
+    return page.render("gate.html.jinja", context, scripts=scripts, data=data)
 
 
 def short_sentence(verdict: Verdict) -> str:
@@ -49,10 +74,10 @@ def short_sentence(verdict: Verdict) -> str:
     sentence = verdict.sentence.removeprefix(f"{verdict.outcome}: ")
     if len(verdict.reasons) > 1:
         sentence = f"{verdict.reasons[0]}; and {fmt.plural(len(verdict.reasons) - 1, 'further reason')}."
-    return sentence[:1].upper() + sentence[1:]
+    return f"T{sentence[1:]}" if sentence.startswith("the ") else sentence  # a task's name stays as it is
 
 
-def gate_figure(verdict: Verdict) -> Markup:
+def gate_plot(verdict: Verdict) -> Plot:
     """Gains with their intervals and the margin of the macro mean, the worst task first."""
     dots = []
     for task in _worst_first(verdict):
@@ -62,13 +87,12 @@ def gate_figure(verdict: Verdict) -> Markup:
     macro = verdict.rule.macro
     value, low, high = (fmt.shown(end, _POINTS) for end in (macro.value, macro.low, macro.high))
     dots.append(figures.Dot("Macro mean", value, low, high, strong=True, filled=verdict.rule.outcome == FAIL))
-    return svg.responsive(
-        lambda narrow: figures.forest(
-            dots, axis="candidate − baseline, points (right is better)", margin=verdict.rule.margin * 100, narrow=narrow
-        ),
-        "fig-gate",
+    axis = "candidate − baseline, points (right is better)"
+    return Plot(
+        "gate",
         "Changes by task",
         "Changes with 95 % intervals; the same numbers are in the table of tasks.",
+        lambda narrow: figures.forest(dots, axis=axis, margin=verdict.rule.margin * 100, narrow=narrow),
     )
 
 
@@ -137,9 +161,9 @@ def _task_row(verdict: Verdict, task: TaskFinding) -> list[Cell]:
     ]
 
 
-def guard_table(verdict: Verdict) -> Table | None:
-    """The guards, broken ones first; None where there are none."""
-    if not verdict.guards:
+def guard_table(name: str, caption: str, guards: Sequence[Guard]) -> Table | None:
+    """Some guards; None where there are none."""
+    if not guards:
         return None
     rows = [
         [
@@ -148,7 +172,7 @@ def guard_table(verdict: Verdict) -> Table | None:
             Cell(true_minus(guard.detail), sort=guard.found),
             Cell("✓ kept", sort=1, tone="good") if guard.kept else Cell("✗ broken", sort=0, tone="bad"),
         ]
-        for guard in sorted(verdict.guards, key=lambda guard: guard.kept)
+        for guard in guards
     ]
     labels = ("Guard", "Task", "Found", "Outcome")
-    return table("gate-guards", "Guards", [Column(label, numeric=False) for label in labels], rows)
+    return table(name, caption, [Column(label, numeric=False) for label in labels], rows)

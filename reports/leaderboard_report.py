@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
-from evals.leaderboard import Board, Entry, Group
-from evals.leaderboard import Column as Task
-from reports import figures, page, svg
+from evals.compare.evidence import RunLike
+from evals.leaderboard import Board, Group
+from evals.store import Run
 from reports import format as fmt
-from reports.tables import Cell, Column, Table, number_cell, table, text_cell
+from reports import page, samples_view
+from reports.browsing import SAMPLE_SCRIPTS, first_thumbnail, shared_rows
+from reports.leaderboard_plots import Intervals, group_plots, latency_intervals
+from reports.leaderboard_table import group_table
+from reports.tables import Table
 
-SCRIPTS = ("report.js", "leaderboard.js")
-EFFICIENCY = {
-    "requests_per_s": "Requests/s",
-    "latency_p50_ms": "Median latency, ms",
-    "peak_allocated_mib": "Peak device memory, MiB",
-    "peak_host_mib": "Peak host memory, MiB",
-    "energy_j": "Energy, J",
-}
-COSTS = ("latency_p50_ms", "peak_allocated_mib", "peak_host_mib", "energy_j")  # accuracy is drawn against these
+SCRIPTS = ("link.js", "report.js", "leaderboard.js")
+MOST_COMPARED = 6  # models whose answers the sample browser shows side by side, the best ones
 LEGEND = (
     "Rank is the range of places that paired tests leave possible (Holm over all pairs, 5 %); models that share a "
     "letter cannot be told apart. Macro is the weighted mean of the tasks in percent of their scales. Above chance: 0 "
@@ -41,16 +39,30 @@ class Section:
     table: Table
 
 
-def build_leaderboard(board: Board, out_dir: Path) -> Path:
-    """Write ``leaderboard.html`` and return its path; raises ``StoreError`` where the folder cannot be written."""
-    return page.write(out_dir / "leaderboard.html", html(board))
+def build_leaderboard(board: Board, out_dir: Path, runs: Sequence[RunLike] = ()) -> Path:
+    """Write ``leaderboard.html`` and return its path.
+
+    Args:
+        board: the ranking.
+        out_dir: where to.
+        runs: the ranked runs, for the intervals of latencies and the samples; frozen ones have neither.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    return page.write(out_dir / "leaderboard.html", html(board, runs))
 
 
-def html(board: Board) -> str:
+def html(board: Board, runs: Sequence[RunLike] = ()) -> str:
     """The whole page."""
+    whole = [run for run in runs if isinstance(run, Run)]
+    latencies = latency_intervals(whole)
     several = len(board.groups) > 1
     models = sum(len(group.entries) for group in board.groups)
-    sections = [section(board, group, number if several else 0) for number, group in enumerate(board.groups, start=1)]
+    sections = [
+        section(board, group, number if several else 0, latencies) for number, group in enumerate(board.groups, start=1)
+    ]
+    browser, names = samples(board, whole)
     context = {
         "title": board.title,
         "heading": board.title,
@@ -60,8 +72,24 @@ def html(board: Board) -> str:
         "notes": board.notes,
         "sections": sections,
         "legend": LEGEND,
+        "kept": browser["kept"] if browser else None,
+        "compared": names,
     }
-    return page.render("leaderboard.html.jinja", context, scripts=SCRIPTS)
+    data = {"view": "leaderboard", "runs": names, "samples": browser} if browser else None
+    return page.render(
+        "leaderboard.html.jinja", context, scripts=SCRIPTS + (SAMPLE_SCRIPTS if browser else ()), data=data
+    )
+
+
+def samples(board: Board, runs: Sequence[Run]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The sample browser of the first group's best models that kept their answers, and their names; None without."""
+    by_id = {run.manifest["run_id"]: run for run in runs}
+    entries = [entry for group in board.groups[:1] for entry in group.entries if entry.run in by_id][:MOST_COMPARED]
+    shown = [by_id[entry.run] for entry in entries]
+    if not shown:
+        return None, []
+    browser = samples_view.browser_data(shared_rows(shown), lambda sha256: first_thumbnail(shown, sha256))
+    return (browser, [entry.model for entry in entries]) if browser["kept"]["of_rows"] else (None, [])
 
 
 def verdict(group: Group) -> str:
@@ -78,124 +106,8 @@ def verdict(group: Group) -> str:
     return f"{fmt.sentence_list([entry.model for entry in first])} share the first place: they cannot be told apart."
 
 
-def section(board: Board, group: Group, number: int) -> Section:
+def section(board: Board, group: Group, number: int, latencies: Intervals) -> Section:
     """One group's plots and table; ``number`` is 0 where there is only one."""
     heading = f"Protocol {number} ({group.key})" if number else "Models"
-    return Section(heading, group.differs[:10], tuple(group_figures(group, number)), group_table(board, group, number))
-
-
-def group_table(board: Board, group: Group, number: int = 0) -> Table:
-    """One line an entry, best first."""
-    measured = [name for name in EFFICIENCY if any(entry.efficiency.get(name) is not None for entry in group.entries)]
-    columns = [
-        Column("Model", numeric=False),
-        Column("Rank", hint="places that corrected paired tests leave possible; shared letters: not told apart"),
-        Column("Macro"),
-        Column("95 % interval"),
-        Column("Above chance", hint="0 is guessing, 100 is perfect"),
-        *(Column(task.title, hint=task.statistic, group="tasks") for task in board.columns),
-        Column("Parameters", group="model"),
-        Column("Type", numeric=False, group="model"),
-        Column("Adapter", numeric=False, group="model"),
-        *(Column(EFFICIENCY[name], group="efficiency") for name in measured),
-        Column("Hardware", numeric=False, group="efficiency"),
-    ]
-    rows = [_row(entry, board.columns, measured) for entry in group.entries]
-    name = f"board-{number}" if number else "board"
-    return table(name, "Models, best first", columns, rows, align=(2, *range(4, 5 + len(board.columns))))
-
-
-def _row(entry: Entry, tasks: Sequence[Task], measured: Sequence[str]) -> list[Cell]:
-    macro = fmt.score(entry.macro, entry.macro_low, entry.macro_high)
-    above = fmt.score(entry.macro_normalised, entry.macro_low, entry.macro_high)
-    name = entry.model + (" (imported)" if entry.imported else "") + (" (control)" if entry.control else "")
-    efficiency = [number_cell(value, fmt.significant(value)) for value in map(entry.efficiency.get, measured)]
-    return [
-        Cell(name, sort=name.casefold(), title=f"run {entry.run}"),
-        _rank_cell(entry),
-        number_cell(entry.macro, macro),
-        Cell(fmt.interval(entry.macro_low, entry.macro_high), sort=entry.macro_low),
-        number_cell(entry.macro_normalised, above),
-        *(_score_cell(entry, task) for task in tasks),
-        number_cell(entry.parameters, fmt.parameters(entry.parameters)),
-        text_cell(entry.dtype),
-        text_cell(entry.adapter),
-        *efficiency,
-        text_cell(entry.hardware),
-    ]
-
-
-def _rank_cell(entry: Entry) -> Cell:
-    if entry.rank is None:
-        return Cell(fmt.DASH, title=entry.unranked, tone="muted")
-    best, worst = entry.rank
-    place = str(best) if best == worst else f"{best} to {worst}"
-    return Cell(f"{place} {entry.ties}".strip(), sort=best + worst / 1000)
-
-
-def _score_cell(entry: Entry, task: Task) -> Cell:
-    found = entry.cells.get(task.task)
-    if found is None or found.value is None:
-        return Cell(fmt.DASH, tone="muted", title="not run" if found is None else "no score")
-    said = f"{fmt.interval(found.low, found.high, task.scale)}, n {fmt.count(found.n)}"
-    if found.coverage is not None and found.coverage < 1:
-        said += f", {fmt.share(found.coverage)} scored"
-    text = fmt.score(found.value, found.low, found.high, task.scale)
-    return Cell(text, sort=found.value, title=said)
-
-
-def group_figures(group: Group, number: int) -> list[tuple[str, Markup]]:
-    """The macro averages, and accuracy against each measured cost within one hardware."""
-    suffix = f"-{number}" if number else ""
-    drawn = []
-    ranked = [entry for entry in group.entries if entry.macro is not None]
-    if ranked:
-        dots = [figures.Dot(entry.model, *_macro(entry)) for entry in ranked]
-        caption = "Macro average with 95 % intervals."
-        drawing = svg.responsive(
-            lambda narrow: figures.dot_whisker(dots, axis="macro average, %", narrow=narrow),
-            f"fig-macro{suffix}",
-            "Macro averages",
-            caption,
-        )
-        drawn.append((caption, drawing))
-    for name in COSTS:
-        for key in dict.fromkeys(entry.hardware_key for entry in ranked if entry.hardware_key):
-            points = pareto_points([entry for entry in ranked if entry.hardware_key == key], name)
-            if len(points) > 1:
-                hardware = next(entry.hardware for entry in ranked if entry.hardware_key == key)
-                drawn.append(_pareto(points, name, hardware, f"fig-{name}-{key[:6]}{suffix}"))
-    return drawn
-
-
-def _macro(entry: Entry) -> tuple[float | None, float | None, float | None]:
-    """The macro average and its interval in percent."""
-    low, high = fmt.shown(entry.macro_low, fmt.PERCENT_SCALE), fmt.shown(entry.macro_high, fmt.PERCENT_SCALE)
-    return fmt.shown(entry.macro, fmt.PERCENT_SCALE), low, high
-
-
-def pareto_points(entries: Sequence[Entry], name: str) -> list[figures.Point]:
-    """Macro against one cost, for the entries that have both; marked where no other is better in both."""
-    known = [(entry, value) for entry in entries if (value := entry.efficiency.get(name)) is not None]
-    points = []
-    for entry, x in known:
-        beaten = any(
-            (other.macro or 0.0) >= (entry.macro or 0.0) and y <= x and (other.macro, y) != (entry.macro, x)
-            for other, y in known
-        )
-        level, low, high = _macro(entry)
-        points.append(figures.Point(entry.model, x, level or 0.0, low, high, front=not beaten))
-    return points
-
-
-def _pareto(points: Sequence[figures.Point], name: str, hardware: str | None, ident: str) -> tuple[str, Markup]:
-    label = EFFICIENCY[name]
-    caption = f"Macro average against {label[0].lower()}{label[1:]}, on {hardware or 'the same hardware'}."
-    caption += " Filled: no other model is better in both."
-    drawing = svg.responsive(
-        lambda narrow: figures.scatter(points, x_axis=label, y_axis="macro average, %", narrow=narrow),
-        ident.replace("_", "-"),
-        f"Macro average against {name.replace('_', ' ')}",
-        caption,
-    )
-    return caption, drawing
+    plots = tuple((plot.caption, plot.markup()) for plot in group_plots(group, number, latencies))
+    return Section(heading, group.differs[:10], plots, group_table(board, group, number))

@@ -19,6 +19,11 @@ def true_minus(text: str) -> str:
     return re.sub(r"(?<!\w)-(?=\d)", "\u2212", text)
 
 
+def code_spans(text: str) -> list[tuple[str, bool]]:
+    """The text in pieces, each with whether it stood between backticks."""
+    return [(piece, number % 2 == 1) for number, piece in enumerate(text.split("`")) if piece]
+
+
 def escape(text: str) -> str:
     """Text as literal Markdown on one line: no markup, no HTML, no table bars, no mentions of people."""
     text = _SPECIAL.sub(r"\\\1", " ".join(clean(text).splitlines()))

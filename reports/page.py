@@ -33,11 +33,15 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
-def content_security_policy(style: str, scripts: Sequence[str]) -> str:
-    """A policy that lets in exactly this style, these scripts and pictures inside the file; no network at all."""
+def content_security_policy(style: str, scripts: Sequence[str], *, served: bool = False) -> str:
+    """A policy that lets in exactly this style, these scripts and pictures inside the file; no network at all.
+
+    A ``served`` page may also ask the server that it came from for samples and pictures.
+    """
+    pictures = "'self'; connect-src 'self'" if served else "data:"
     script_sources = " ".join(f"'{_digest(script)}'" for script in scripts)
     return (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src {script_sources}; "
+        f"default-src 'none'; img-src {pictures}; style-src '{_digest(style)}'; script-src {script_sources}; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -62,7 +66,9 @@ def _environment() -> Environment:
     return environment
 
 
-def render(template: str, context: Mapping[str, Any], *, scripts: Sequence[str], data: Any = None) -> str:
+def render(
+    template: str, context: Mapping[str, Any], *, scripts: Sequence[str], data: Any = None, served: bool = False
+) -> str:
     """Fill a page template.
 
     Args:
@@ -70,6 +76,7 @@ def render(template: str, context: Mapping[str, Any], *, scripts: Sequence[str],
         context: what the template shows.
         scripts: files of ``reports/static`` that the page needs, in order.
         data: JSON value for the page's one data block; None for a page without.
+        served: whether a server answers the page's questions; otherwise the file is all there is.
 
     Returns:
         The whole page, a string that can be encoded as UTF-8.
@@ -80,7 +87,8 @@ def render(template: str, context: Mapping[str, Any], *, scripts: Sequence[str],
         .get_template(template)
         .render(
             **context,
-            policy=content_security_policy(style, sources),
+            policy=content_security_policy(style, sources, served=served),
+            served=served,
             style=Markup(style),  # noqa: S704 - our own files
             scripts=[Markup(source) for source in sources],  # noqa: S704
             data=None if data is None else escaped_json(data),

@@ -3,57 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
-from reports import distributions, figures, svg, time_tables
+from reports import distributions, figures, time_tables
 from reports import format as fmt
 from reports.inputs import headline, published_headlines, title
+from reports.plots import Plot
 from reports.task_facts import TaskFacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> dict[str, Markup]:
-    """The page's figures by name; one that has nothing to show is left out."""
-    drawn = {}
+def plots(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> list[Plot]:
+    """The page's figures; one that has nothing to show is left out."""
+    found = []
     if dots := score_dots(results):
-        drawn["scores"] = svg.responsive(
-            lambda narrow: figures.dot_whisker(dots, axis="score, %", narrow=narrow),
-            "fig-scores",
-            "Scores by task",
-            "Scores with 95 % intervals; the same numbers are in the table of scores.",
+        found.append(
+            Plot(
+                "scores",
+                "Scores by task",
+                "Scores with 95 % intervals; the same numbers are in the table of scores.",
+                lambda narrow: figures.dot_whisker(dots, axis="score, %", narrow=narrow),
+            )
         )
     if bars := stage_bars(results):
         labels = [label for _, label in time_tables.STAGES]
-        drawn["stages"] = svg.responsive(
-            lambda narrow: figures.stacked_bars(bars, labels, axis="ms per sample, mean", narrow=narrow),
-            "fig-stages",
-            "Time by stage",
-            "Mean time in each stage by task; the same numbers are in the table of stages.",
+        found.append(
+            Plot(
+                "stages",
+                "Time by stage",
+                "Mean time in each stage by task; the same numbers are in the table of stages.",
+                lambda narrow: figures.stacked_bars(bars, labels, axis="ms per sample, mean", narrow=narrow),
+            )
         )
     if lines := latency_curves(results, facts):
-        drawn["latency"] = svg.responsive(
-            lambda narrow: figures.curves(lines, x_axis="latency, ms", y_axis="answered, %", steps=True, narrow=narrow),
-            "fig-latency",
-            "Latency",
-            "Share of requests answered within a time; percentiles are in the table of latency.",
-        )
+        description = "Share of requests answered within a time; percentiles are in the table of latency."
+        found.append(_ecdfs("latency", "Latency", description, lines, ("latency, ms", "answered, %")))
     for unit, lines in length_curves(results, facts).items():
-        drawn[f"lengths-{unit}"] = svg.responsive(
-            partial(_drawn_curves, lines, f"length of an answer, {unit}"),
-            f"fig-lengths-{unit}",
-            "Lengths of answers",
-            "Share of answers that are at most so long; percentiles are in the table of lengths.",
-        )
-    return drawn
+        description = "Share of answers that are at most so long; percentiles are in the table of lengths."
+        axes = (f"length of an answer, {unit}", "answers, %")
+        found.append(_ecdfs(f"lengths-{unit}", "Lengths of answers", description, lines, axes))
+    return found
 
 
-def _drawn_curves(lines: Sequence[figures.Curve], x_axis: str, narrow: bool) -> Figure:
-    return figures.curves(lines, x_axis=x_axis, y_axis="answers, %", steps=True, narrow=narrow)
+def _ecdfs(name: str, title: str, description: str, lines: Sequence[figures.Curve], axes: tuple[str, str]) -> Plot:
+    def draw(narrow: bool) -> Figure:
+        return figures.curves(lines, x_axis=axes[0], y_axis=axes[1], steps=True, narrow=narrow)
+
+    return Plot(name, title, description, draw)
 
 
 def score_dots(results: Mapping[str, Any]) -> list[figures.Dot]:

@@ -12,16 +12,17 @@ from typing import Any
 from evals.store import Run
 from reports import format as fmt
 from reports import page, run_figures, run_tables, run_words, samples_view, time_tables
-from reports.browsing import fallback_rows, task_rows
+from reports.browsing import SAMPLE_SCRIPTS, fallback_rows, task_rows
 from reports.inputs import headline, title
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
 from reports.option_tables import option_table
+from reports.plots import drawn
 from reports.published import published_sentence, published_table
 from reports.tables import Table, to_csv, to_markdown
 from reports.task_facts import TaskFacts, all_facts
 
-SCRIPTS = ("report.js", "samples_text.js", "samples.js")
+SCRIPTS = ("link.js", "report.js", *SAMPLE_SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def render(
         "facts": facts(results),
         "summary": run_tables.summary(results),
         "published": published_table(results, manifest),
-        "figures": run_figures.draw(results, known),
+        "figures": drawn(run_figures.plots(results, known)),
         "sections": [task_section(task, found, known[task]) for task, found in results["tasks"].items()],
         "lengths": time_tables.length_table(results, known),
         "time_tables": [table for table in timing(results, known) if table is not None],
@@ -111,7 +112,7 @@ def render(
         "identity": identity(manifest),
     }
     data = {"view": "run", "runs": [name], "samples": browser}
-    return page.render("run.html.jinja", context, scripts=SCRIPTS, data=data)
+    return page.render("run.html.jinja", context, scripts=SCRIPTS, data=data, served=bool(browser["server"]))
 
 
 def byline(run: Run) -> str:

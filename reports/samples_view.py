@@ -30,6 +30,7 @@ TIMES = ("image_ms", "vision_ms", "prefill_ms", "decode_ms", "batch_ms", "batch_
 
 RIGHT, PARTLY, WRONG, UNSCORED, UNPARSED, ERROR = range(6)
 STATE_NAMES = ("right", "partly right", "wrong", "not scored", "unparsed", "error")
+FIELDS = {"row": ROW_FIELDS, "answer": ANSWER_FIELDS, "times": TIMES, "states": STATE_NAMES}
 _INTEREST = {ERROR: 0, UNPARSED: 1, WRONG: 2, PARTLY: 3, UNSCORED: 4, RIGHT: 5}
 
 Thumbnail = Callable[[str], bytes | None]
@@ -127,7 +128,7 @@ def _row(
     present: Sequence[ScoredSample | None], task: TaskRows, strings: _Interner, pictures: dict[str, int]
 ) -> list[Any]:
     """One row of the page: what the runs share, then each run's answer (0 where a run lacks the row)."""
-    first = next(sample for sample in present if sample is not None)
+    first = next(sample for sample in reversed(present) if sample is not None)  # a baseline kept no prompts
     answers: list[Any] = [0 if sample is None else _answer(sample, task, strings) for sample in present]
     return [
         clean(first.row_id),
@@ -196,7 +197,39 @@ def _choose(candidates: Sequence[_Candidate], budget: int) -> tuple[list[_Candid
     return [candidates[number] for number in sorted(kept)], budget
 
 
-def browser_data(tasks: Sequence[TaskRows], thumbnail: Thumbnail, *, budget: int = PAGE_BUDGET_BYTES) -> dict[str, Any]:
+def task_head(task: TaskRows) -> dict[str, Any]:
+    """What the browser knows of a task beside its rows."""
+    return {
+        "name": clean(task.name),
+        "title": clean(task.title),
+        "metric": task.metric,
+        "up": task.best > task.worst,
+    }
+
+
+def block(
+    rows: Sequence[tuple[int, Sequence[ScoredSample | None]]],
+    tasks: Sequence[TaskRows],
+    picture: Callable[[str], str | None],
+) -> dict[str, Any]:
+    """Some rows by themselves, as a server answers them.
+
+    Args:
+        rows: number of the task, and the row of each run.
+        tasks: all tasks; their own rows are not read.
+        picture: where the picture of a hash can be fetched, or None.
+
+    Returns:
+        A JSON value: ``strings``, ``pictures`` and ``rows``, each ``[task, row]``.
+    """
+    strings, pictures = _Interner(), dict[str, int]()
+    made = [[task, _row(present, tasks[task], strings, pictures)] for task, present in rows]
+    return {"strings": strings.strings, "pictures": [picture(sha256) for sha256 in pictures], "rows": made}
+
+
+def browser_data(
+    tasks: Sequence[TaskRows], thumbnail: Thumbnail, *, budget: int = PAGE_BUDGET_BYTES, frozen: int = 0
+) -> dict[str, Any]:
     """Everything the sample browser shows, within ``budget`` bytes of the page.
 
     Where the text of all samples does not fit, errors, unparsed and wrong answers (in a comparison changed ones first)
@@ -207,6 +240,7 @@ def browser_data(tasks: Sequence[TaskRows], thumbnail: Thumbnail, *, budget: int
         tasks: the rows, by task.
         thumbnail: gives the JPEG of an image by its hash, or None where the run kept none.
         budget: bytes that text and pictures may take together.
+        frozen: how many of the runs, the first ones, kept scores only and no answers.
 
     Returns:
         A JSON value: ``strings``, ``pictures`` (base64 or null), ``tasks`` and ``kept``.
@@ -220,15 +254,14 @@ def browser_data(tasks: Sequence[TaskRows], thumbnail: Thumbnail, *, budget: int
     hashes = list(pictures)
     encoded = fit_pictures([(picture, thumbnail(hashes[picture])) for picture in wanted], budget - text_size)
     return {
-        "fields": {"row": ROW_FIELDS, "answer": ANSWER_FIELDS, "times": TIMES, "states": STATE_NAMES},
+        "fields": FIELDS,
+        "server": False,
+        "frozen": frozen,
         "strings": strings.strings,
         "pictures": [encoded.get(number) for number in range(len(pictures))],
         "tasks": [
             {
-                "name": clean(task.name),
-                "title": clean(task.title),
-                "metric": task.metric,
-                "up": task.best > task.worst,
+                **task_head(task),
                 "rows": [row for row, candidate in zip(rows, chosen, strict=True) if candidate.task == index],
             }
             for index, task in enumerate(tasks)

@@ -10,10 +10,11 @@ from markupsafe import Markup
 from evals.compare import Ablation
 from evals.compare.ablation import Point
 from evals.store import Run
-from reports import figures, svg
+from reports import figures
 from reports import format as fmt
 from reports.inputs import headline, title
 from reports.markdown import true_minus
+from reports.plots import Plot
 from reports.tables import Cell, Column, Table, count_cell, number_cell, table
 
 _MOST_CURVES = 6  # as many as have a colour
@@ -35,16 +36,21 @@ def series_view(series: Ablation, runs: Sequence[Run]) -> SeriesView:
         series: as :func:`evals.compare.ablate` gives it.
         runs: the same runs in the same order; the first names the tasks.
     """
+    plot = series_plot(series, runs)
+    return SeriesView(true_minus(series.sentence), plot.markup() if plot else None, step_table(series, runs[0]))
+
+
+def series_plot(series: Ablation, runs: Sequence[Run]) -> Plot | None:
+    """Scores over steps; None where no task is on the percent scale."""
     lines = curves(series, runs[0])
-    drawn = None
-    if lines:
-        drawn = svg.responsive(
-            lambda narrow: figures.curves(lines, x_axis="step", y_axis="score, %", narrow=narrow),
-            "fig-series",
-            "Scores over steps",
-            "Scores with 95 % bands; the same numbers are in the table of steps.",
-        )
-    return SeriesView(true_minus(series.sentence), drawn, step_table(series, runs[0]))
+    if not lines:
+        return None
+    return Plot(
+        "series",
+        "Scores over steps",
+        "Scores with 95 % bands; the same numbers are in the table of steps.",
+        lambda narrow: figures.curves(lines, x_axis="step", y_axis="score, %", narrow=narrow),
+    )
 
 
 def curves(series: Ablation, first: Run) -> list[figures.Curve]:

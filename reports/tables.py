@@ -43,6 +43,7 @@ class Cell:
         title: the number in full, shown on hover.
         tone: ``good``, ``bad`` or ``muted``; never the only carrier of a meaning.
         href: a link within the page.
+        plot: a value and the ends of its interval in percent, drawn small below the text that says the same.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Cell:
     title: str = ""
     tone: str = ""
     href: str = ""
+    plot: tuple[float | None, float | None, float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

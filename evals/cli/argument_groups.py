@@ -36,6 +36,18 @@ def add_selection(command: argparse.ArgumentParser, *, preset: bool = True) -> N
     add_places(command)
 
 
+def add_publishing(command: argparse.ArgumentParser, serve: bool = True) -> None:
+    """A report beside the page: served with all samples, or exported for a paper."""
+    command.add_argument(
+        "--export", type=Path, metavar="DIR", help="write LaTeX tables and PDF, SVG, PNG figures there"
+    )
+    if serve:
+        command.add_argument(
+            "--serve", action="store_true", help="serve the page with all samples, to this machine only"
+        )
+        command.add_argument("--port", type=int, default=0, help="of --serve (default: any free one)")
+
+
 def add_places(command: argparse.ArgumentParser) -> None:
     """Where data lies."""
     command.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.cli.argument_groups import add_command
+from evals.cli.argument_groups import add_command, add_publishing
 
 if TYPE_CHECKING:
     from evals.cli.argument_groups import Subcommands
@@ -19,6 +19,7 @@ def add_compare(commands: Subcommands) -> None:
         "--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so"
     )
     compare.add_argument("--out", type=Path, help="folder for comparison.html and comparison.md")
+    add_publishing(compare)
 
 
 def add_decisions(commands: Subcommands) -> None:
@@ -29,6 +30,7 @@ def add_decisions(commands: Subcommands) -> None:
     board.add_argument("--title", default="Leaderboard", help="heading")
     board.add_argument("--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so")
     board.add_argument("--out", type=Path, help="folder for leaderboard.html, .md, .csv and .json")
+    add_publishing(board, serve=False)
     board.add_argument("--update", type=Path, metavar="DIR", help="keep the leaderboard in this folder; runs are added")
 
     baseline = add_command(commands, "baseline", "make or update the baseline that a gate compares with")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.cli.argument_groups import add_command, add_model, add_running, add_selection
+from evals.cli.argument_groups import add_command, add_model, add_publishing, add_running, add_selection
 
 if TYPE_CHECKING:
     from evals.cli.argument_groups import Subcommands
@@ -40,9 +40,10 @@ def add_finished(commands: Subcommands) -> None:
     score = add_command(commands, "score", "score a run again from its answers; no model, no data set", as_json=True)
     score.add_argument("run", type=Path, help="run directory")
 
-    report = add_command(commands, "report", "write a run's report again")
+    report = add_command(commands, "report", "write a run's report again, serve it, or export its tables and figures")
     report.add_argument("run", type=Path, help="run directory")
     report.add_argument("--out", type=Path, help="folder for the report (default: the run directory)")
+    add_publishing(report)
 
 
 def add_import(commands: Subcommands) -> None:

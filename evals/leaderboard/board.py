@@ -97,6 +97,7 @@ def _columns(runs: Sequence[RunLike], weights: Mapping[str, float]) -> tuple[Col
                 higher_is_better=about["higher_is_better"],
                 weight=float(weight),
                 chance=result.get("chance"),
+                family=result.get("family") or "",
             )
         )
     if not any(task in run.results["tasks"] for task in weights for run in runs):

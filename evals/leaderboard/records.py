@@ -17,6 +17,7 @@ class Column:
     higher_is_better: bool
     weight: float
     chance: float | None
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@
   if (!box || !tables.length) return;
 
   const SIZES = { "": [0, Infinity], "below 1 B": [0, 1e9], "1 to 4 B": [1e9, 4e9], "4 to 9 B": [4e9, 9e9], "9 B and above": [9e9, Infinity] };
-  const GROUPS = { tasks: "tasks", model: "model", efficiency: "efficiency" };
-  const start = { q: "", size: "", adapter: "", complete: "", hide: "", sort: "" };
+  const GROUPS = [...new Set(tables.flatMap((table) => [...table.tHead.rows[0].cells].map((head) => head.dataset.group || "")))].filter(Boolean);
+  const start = { q: "", size: "", family: "", adapter: "", complete: "", hide: "", sort: "" };
   let state = { ...start };
   const ui = {};
 
@@ -22,6 +22,7 @@
     const text = cells.map((cell) => cell.textContent).join(" ").toLowerCase();
     return words.every((word) => text.includes(word))
       && (!state.size || (parameters >= least && parameters < most))
+      && (!state.family || cells[columnOf(table, "Family")].textContent === state.family)
       && (!state.adapter || cells[columnOf(table, "Adapter")].textContent === state.adapter)
       && (!state.complete || cells[columnOf(table, "Macro")].dataset.sort !== undefined);
   }
@@ -42,19 +43,15 @@
 
   function write() {
     const changed = Object.entries(state).filter(([key, value]) => value !== start[key]);
-    const fragment = changed.length ? `#v?${new URLSearchParams(changed)}` : " ";
-    try {
-      history.replaceState(null, "", fragment === " " ? location.href.split("#")[0] : fragment);
-    } catch {
-      location.hash = fragment;
-    }
+    ReportLink.write({ ...Object.fromEntries(Object.keys(start).map((key) => [key, ""])), ...Object.fromEntries(changed) });
   }
 
   function read() {
-    const given = location.hash.startsWith("#v?") ? new URLSearchParams(location.hash.slice(3)) : new URLSearchParams();
+    const given = ReportLink.read().view;
     state = Object.fromEntries(Object.keys(start).map((key) => [key, given.get(key) ?? start[key]]));
     ui.search.value = state.q;
     ui.size.value = state.size;
+    ui.family.value = state.family;
     ui.adapter.value = state.adapter;
     ui.complete.checked = Boolean(state.complete);
     for (const [group, input] of Object.entries(ui.groups)) input.checked = !state.hide.split(",").includes(group);
@@ -95,15 +92,20 @@
     ui.search.addEventListener("input", () => set({ q: ui.search.value.trim() }));
     ui.size = field("Size", choice(Object.keys(SIZES).map((name) => [name, name || "all"])));
     ui.size.addEventListener("change", () => set({ size: ui.size.value }));
-    const adapters = new Set(tables.flatMap((table) => cellsOf(table).map(([, cells]) => cells[columnOf(table, "Adapter")].textContent)));
-    ui.adapter = field("Adapter", choice([["", "all"], ...[...adapters].sort().map((name) => [name, name])]));
-    ui.adapter.addEventListener("change", () => set({ adapter: ui.adapter.value }));
+    for (const [name, label] of [["family", "Family"], ["adapter", "Adapter"]]) {
+      const values = new Set(tables.flatMap((table) => cellsOf(table).map(([, cells]) => cells[columnOf(table, label)].textContent)));
+      ui[name] = field(label, choice([["", "all"], ...[...values].sort().map((value) => [value, value])]));
+      ui[name].parentElement.hidden = values.size < 2;
+      ui[name].addEventListener("change", () => set({ [name]: ui[name].value }));
+    }
     ui.complete = tick("complete rows only", (on) => set({ complete: on ? "1" : "" }));
     ui.groups = {};
-    for (const group of Object.keys(GROUPS)) {
-      ui.groups[group] = tick(`${group} columns`, () => {
-        set({ hide: Object.keys(GROUPS).filter((name) => !ui.groups[name].checked).join(",") });
-      });
+    const columns = document.createElement("fieldset");
+    columns.append(Object.assign(document.createElement("legend"), { textContent: "Columns" }));
+    box.append(columns);
+    for (const group of GROUPS) {
+      ui.groups[group] = tick(group, () => set({ hide: GROUPS.filter((name) => !ui.groups[name].checked).join(",") }));
+      columns.append(ui.groups[group].parentElement);
     }
     ui.count = document.createElement("span");
     ui.count.setAttribute("role", "status");

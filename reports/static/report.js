@@ -1,4 +1,4 @@
-// What every report page does: theme, sortable tables, copy buttons. Everything else on the page works without it.
+// What every report page does: theme, sortable tables, copy buttons. Needs link.js. All else works without it.
 "use strict";
 
 (() => {
@@ -93,7 +93,7 @@
 
   // A link to a folded section opens it.
   function openTarget() {
-    const target = location.hash.startsWith("#s=") ? null : document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = /^#(s=|v\?)/.test(location.hash) ? null : document.getElementById(ReportLink.decoded(location.hash.slice(1)));
     if (target instanceof HTMLDetailsElement) target.open = true;
   }
 

@@ -1,4 +1,4 @@
-// The sample browser: filters, a list, and one sample in full. Needs samples_text.js before it.
+// The sample browser: filters, a list, and one sample in full. Needs link.js, samples_text.js and samples_source.js.
 "use strict";
 
 (() => {
@@ -8,143 +8,120 @@
   if (!box || !data || !data.kept.rows) return;
 
   const { make, plain, appendText, textBlock, compareWords, UNSEEN } = ReportText;
-  const PAGE_ROWS = 50;
-  const numbered = (names) => Object.fromEntries(names.map((name, index) => [name, index]));
-  const ROW = numbered(data.fields.row);
-  const ANSWER = numbered(data.fields.answer);
+  const { PAGE_ROWS } = ReportSource;
+  const source = ReportSource.open(data, report.runs);
+  const { ROW, ANSWER, answers, extracted, keyOf, text: shared } = source.read;
   const STATES = data.fields.states; // right, partly right, wrong, not scored, unparsed, error
   const SIGNS = ["✓", "◐", "✗", "–", "?", "!"];
   const CLASSES = ["right", "partly", "wrong", "unscored", "unparsed", "error"];
   const compared = report.runs.length > 1;
-  const samples = data.tasks.flatMap((task) => task.rows.map((row) => ({ task, row, haystack: null })));
-
-  // Reading the data ------------------------------------------------------------------------------------------------
-
-  const shared = (index) => (index < 0 ? "" : data.strings[index]);
-  const answers = (sample) => sample.row[ROW.answers];
-  const extracted = (answer) => (answer[ANSWER.extracted] === -1 ? answer[ANSWER.text] : answer[ANSWER.extracted]);
-
-  // How good an answer is, up is better; none, or a failed one, is as bad as a wrong one.
-  function goodness(task, answer) {
-    if (!answer || answer[ANSWER.score] === null) return task.up ? 0 : -1;
-    return task.up ? answer[ANSWER.score] : -answer[ANSWER.score];
-  }
   const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 });
+  const count = (value) => value.toLocaleString("en");
 
-  function stateOf(sample) {
-    const answer = answers(sample)[answers(sample).length - 1] || answers(sample)[0];
-    return answer[ANSWER.state];
-  }
-
-  function haystack(sample) {
-    if (sample.haystack === null) {
-      const texts = [sample.row[ROW.id], plain(shared(sample.row[ROW.prompt])), ...sample.row[ROW.references].map(plain)];
-      for (const answer of answers(sample)) if (answer) texts.push(plain(answer[ANSWER.text]), plain(extracted(answer)));
-      sample.haystack = texts.join("\n").toLowerCase();
-    }
-    return sample.haystack;
-  }
-
-  // The largest change of any later run from the first: its sign in `direction`.
-  function changes(sample, direction) {
-    const [first, ...others] = answers(sample).map((answer) => goodness(sample.task, answer));
-    return others.some((other) => direction * (other - first) > 1e-9);
-  }
-  const FILTERS = [
-    ["all", () => true],
-    ...(compared ? [
-      ["regressed", (sample) => changes(sample, -1)],
-      ["fixed", (sample) => changes(sample, 1)],
-      ["disagree", (sample) => {
-        const read = answers(sample).map((answer) => (answer ? plain(extracted(answer)) : null));
-        return read.some((text) => text !== read[0]);
-      }],
-    ] : []),
-    ["wrong", (sample) => stateOf(sample) === 2 || stateOf(sample) === 4],
-    ["partly right", (sample) => stateOf(sample) === 1],
-    ["right", (sample) => stateOf(sample) === 0],
-    ["unparsed", (sample) => answers(sample).some((answer) => answer && answer[ANSWER.state] === 4)],
-    ["errors", (sample) => answers(sample).some((answer) => answer && answer[ANSWER.state] === 5)],
-  ];
-
-  // Filters ---------------------------------------------------------------------------------------------------------
-
-  const state = { show: "all", task: "", category: "", query: "", found: samples, at: 0, page: 0 };
+  // What is shown: the query, the page of the list that is loaded, and the sample that is chosen in it.
+  const start = { show: "all", task: "", category: "", text: "" };
+  const KEYS = { show: "f", task: "t", category: "c", text: "x" }; // in the address
+  const state = { query: { ...start }, total: 0, at: 0, from: 0, samples: [] };
   const ui = {};
+  let asked = 0;
 
-  function matches(sample, test) {
-    if (state.task && sample.task.name !== state.task) return false;
-    if (state.category) {
-      const [column, value] = JSON.parse(state.category);
-      const own = sample.row[ROW.categories];
-      if (!own || own[column] === undefined || plain(shared(own[column])) !== value) return false;
+  const current = () => state.samples[state.at - state.from];
+
+  // Asks the source for a page; an answer that a later question has overtaken is dropped.
+  async function load(query, want) {
+    const mine = ++asked;
+    box.setAttribute("aria-busy", "true");
+    try {
+      const found = await source.page(query, want);
+      if (mine !== asked) return null;
+      return found;
+    } catch (error) {
+      if (mine === asked) ui.detail.replaceChildren(make("p", { className: "empty", role: "alert" }, `The samples could not be loaded: ${error.message}.`));
+      return null;
+    } finally {
+      if (mine === asked) box.removeAttribute("aria-busy");
     }
-    return test(sample) && (!state.query || haystack(sample).includes(state.query));
   }
 
-  function applyFilters(keep) {
-    const test = FILTERS.find(([name]) => name === state.show)[1];
-    state.found = samples.filter((sample) => matches(sample, test));
-    state.at = Math.max(state.found.indexOf(keep), 0);
-    showPage(Math.floor(state.at / PAGE_ROWS));
+  function take(query, found) {
+    state.query = query;
+    Object.assign(state, { total: found.total, at: found.at, from: found.from, samples: found.samples });
+    showList();
     showDetail();
   }
 
-  function resetFilters() {
-    Object.assign(state, { show: "all", task: "", category: "", query: "" });
-    ui.task.value = ui.search.value = "";
-    fillCategories();
-    pressFilter();
+  // Filters ---------------------------------------------------------------------------------------------------------
+
+  async function applyFilters(changes) {
+    const query = { ...state.query, ...changes };
+    const keep = current();
+    const found = await load(query, keep ? { key: keyOf(keep) } : { at: 0 });
+    if (!found) return;
+    take(query, found);
+    remember();
   }
 
   function pressFilter() {
-    for (const button of ui.states.children) button.setAttribute("aria-pressed", String(button.value === state.show));
+    for (const button of ui.states.children) button.setAttribute("aria-pressed", String(button.value === state.query.show));
   }
 
-  function fillCategories() {
-    const values = new Map();
-    for (const sample of samples) {
-      if (state.task && sample.task.name !== state.task) continue;
-      for (const [column, index] of Object.entries(sample.row[ROW.categories] || {})) {
-        const key = JSON.stringify([column, plain(shared(index))]);
-        values.set(key, (values.get(key) || 0) + 1);
-      }
-    }
-    const usable = [...values].filter(([, count]) => count > 1).sort(([a], [b]) => a.localeCompare(b)).slice(0, 300);
+  async function fillCategories(task, chosen) {
+    const values = (await source.categories(task)).map(([column, value, many]) => [JSON.stringify([column, value]), many]);
+    const usable = values.filter(([, many]) => many > 1).sort(([a], [b]) => a.localeCompare(b)).slice(0, 300);
     ui.category.replaceChildren(make("option", { value: "" }, "all categories"));
-    for (const [key, count] of usable) {
-      ui.category.append(make("option", { value: key }, `${JSON.parse(key).join(": ")} (${number(count)})`));
-    }
+    for (const [key, many] of usable) ui.category.append(make("option", { value: key }, `${JSON.parse(key).join(": ")} (${count(many)})`));
     ui.category.parentElement.hidden = !usable.length;
-    ui.category.value = state.category = usable.some(([key]) => key === state.category) ? state.category : "";
+    ui.category.value = usable.some(([key]) => key === chosen) ? chosen : "";
+    return ui.category.value;
+  }
+
+  function showQuery() {
+    ui.task.value = state.query.task;
+    ui.search.value = state.query.text;
+    pressFilter();
   }
 
   // Links -----------------------------------------------------------------------------------------------------------
 
-  const linkOf = (sample) => `#s=${encodeURIComponent(sample.task.name)}/${encodeURIComponent(sample.row[ROW.id])}`;
+  const viewOf = (query) => Object.fromEntries(Object.entries(KEYS).map(([name, key]) => [key, query[name] === start[name] ? "" : query[name]]));
 
-  function remember(sample) {
-    try {
-      history.replaceState(null, "", linkOf(sample));
-    } catch {
-      location.hash = linkOf(sample);
-    }
+  function remember() {
+    const sample = current();
+    ReportLink.write(viewOf(state.query), sample ? keyOf(sample) : null);
   }
 
-  function followLink() {
-    const match = /^#s=([^/]*)\/(.*)$/.exec(location.hash);
-    if (!match) return;
-    const [task, id] = [decodeURIComponent(match[1]), decodeURIComponent(match[2])];
-    const target = samples.find((sample) => sample.task.name === task && sample.row[ROW.id] === id);
-    if (!target) {
-      ui.detail.replaceChildren(make("p", { className: "empty", role: "status" }, `This file has no sample ${id} of ${task}.`));
-    } else if (state.found.includes(target)) {
-      select(state.found.indexOf(target), false);
-    } else {
-      resetFilters();
-      applyFilters(target);
+  function queryOf(view) {
+    const query = { ...start };
+    for (const [name, key] of Object.entries(KEYS)) query[name] = view.get(key) ?? start[name];
+    try {
+      if (query.category) JSON.parse(query.category);
+    } catch {
+      query.category = "";
     }
-    box.scrollIntoView();
+    return query;
+  }
+
+  // Shows what the address says; without a sample or filters in it, the page's own beginning.
+  async function followLink(first) {
+    const { view, sample } = ReportLink.read();
+    const named = Object.values(KEYS).some((key) => view.has(key));
+    if (!first && !sample && !named) return;
+    let query = named ? queryOf(view) : first && !sample ? { ...start, show: first } : { ...state.query };
+    const key = ReportLink.splitKey(sample);
+    const want = key ? { key: ReportLink.keyOf(key.task, key.id) } : { at: 0 };
+    let found = await load(query, want);
+    if (found && key && !found.hit) {
+      query = { ...start };
+      found = await load(query, want);
+    }
+    if (!found) return;
+    await fillCategories(query.task, query.category);
+    take(query, found);
+    showQuery();
+    if (key && !found.hit) {
+      ui.detail.replaceChildren(make("p", { className: "empty", role: "status" }, `This ${data.server ? "run" : "file"} has no sample ${key.id} of ${key.task}.`));
+    }
+    if (sample) box.scrollIntoView();
   }
 
   // The list --------------------------------------------------------------------------------------------------------
@@ -154,7 +131,7 @@
   }
 
   function listItem(sample, index) {
-    const link = make("a", { href: linkOf(sample) });
+    const link = make("a", { href: ReportLink.address({}, keyOf(sample)) });
     const last = answers(sample)[answers(sample).length - 1] || answers(sample)[0];
     const gist = last[ANSWER.failure] ? plain(last[ANSWER.failure][0]) : plain(last[ANSWER.text]);
     const mark = make("span", { className: "signs" });
@@ -172,22 +149,19 @@
     return make("li", {}, link);
   }
 
-  function showPage(page) {
-    state.page = page;
-    const from = page * PAGE_ROWS;
-    const part = state.found.slice(from, from + PAGE_ROWS);
-    ui.list.replaceChildren(...part.map((sample, index) => listItem(sample, from + index)));
-    const range = part.length ? `${number(from + 1)} to ${number(from + part.length)} of ` : "";
-    ui.range.textContent = `${range}${state.found.length.toLocaleString("en")}`;
-    ui.back.disabled = page === 0;
-    ui.forth.disabled = from + PAGE_ROWS >= state.found.length;
-    if (!part.length) ui.list.append(make("li", { className: "empty" }, "No sample matches."));
+  function showList() {
+    ui.list.replaceChildren(...state.samples.map((sample, index) => listItem(sample, state.from + index)));
+    const range = state.samples.length ? `${count(state.from + 1)} to ${count(state.from + state.samples.length)} of ` : "";
+    ui.range.textContent = `${range}${count(state.total)}`;
+    ui.back.disabled = state.from === 0;
+    ui.forth.disabled = state.from + PAGE_ROWS >= state.total;
+    if (!state.samples.length) ui.list.append(make("li", { className: "empty" }, "No sample matches."));
     markCurrent();
   }
 
   function markCurrent() {
     [...ui.list.querySelectorAll("a")].forEach((link, index) => {
-      if (state.page * PAGE_ROWS + index !== state.at) return link.removeAttribute("aria-current");
+      if (state.from + index !== state.at) return link.removeAttribute("aria-current");
       link.setAttribute("aria-current", "true");
       const [top, bottom] = [link.offsetTop - ui.list.offsetTop, link.offsetTop - ui.list.offsetTop + link.offsetHeight];
       if (top < ui.list.scrollTop) ui.list.scrollTop = top;
@@ -195,14 +169,18 @@
     });
   }
 
-  function select(index, link = true) {
-    if (index < 0 || index >= state.found.length) return;
-    state.at = index;
-    const page = Math.floor(index / PAGE_ROWS);
-    if (page !== state.page) showPage(page);
-    markCurrent();
-    showDetail();
-    if (link) remember(state.found[index]);
+  async function select(index) {
+    if (index < 0 || index >= state.total) return;
+    if (index >= state.from && index < state.from + state.samples.length) {
+      state.at = index;
+      markCurrent();
+      showDetail();
+    } else {
+      const found = await load(state.query, { at: index });
+      if (!found) return;
+      take(state.query, found);
+    }
+    remember();
   }
 
   // One sample ------------------------------------------------------------------------------------------------------
@@ -210,12 +188,12 @@
   function pictures(sample) {
     const column = make("div", { className: "pictures" });
     sample.row[ROW.images].forEach((index, order) => {
-      const stored = data.pictures[index];
-      if (!stored) {
+      const address = source.picture(sample, index);
+      if (!address) {
         column.append(make("p", { className: "missing" }, "This picture is not in this file."));
         return;
       }
-      const image = make("img", { alt: `picture ${order + 1} of sample ${sample.row[ROW.id]}`, src: `data:image/jpeg;base64,${stored}` });
+      const image = make("img", { alt: `picture ${order + 1} of sample ${sample.row[ROW.id]}`, src: address });
       image.addEventListener("load", () => image.classList.toggle("tiny", image.naturalWidth < 160));
       column.append(image);
     });
@@ -227,7 +205,7 @@
     const add = (name, value) => list.append(make("dt", {}, name), make("dd", {}, value));
     const outcome = make("span", {}, sign(answer[ANSWER.state]), ` ${STATES[answer[ANSWER.state]]}`);
     add("Outcome", outcome);
-    const rule = plain(shared(answer[ANSWER.rule]));
+    const rule = plain(shared(sample, answer[ANSWER.rule]));
     const read = extracted(answer);
     if (rule || answer[ANSWER.state] === 4) {
       add("Read as", read === null ? "nothing" : appendText(make("bdi"), plain(read)));
@@ -246,9 +224,13 @@
     return list;
   }
 
-  function answerCard(sample, answer, name, parts) {
+  function answerCard(sample, answer, name, parts, frozen) {
     const card = make("section", { className: "answer" });
     card.append(make("h4", {}, compared ? name : "Answer"));
+    if (frozen && answer) {
+      card.append(make("p", { className: "muted" }, "This run kept its scores, not its answers."), facts(sample, answer));
+      return card;
+    }
     if (!answer) {
       card.append(make("p", { className: "muted" }, "This run was not asked this sample."));
       return card;
@@ -279,7 +261,7 @@
   }
 
   function showDetail() {
-    const sample = state.found[state.at];
+    const sample = current();
     if (!sample) {
       ui.detail.replaceChildren(make("p", { className: "empty" }, "No sample matches these filters."));
       return;
@@ -289,21 +271,21 @@
     if (group) heading.append(make("span", { className: "muted" }, " of question ", make("bdi", {}, group)));
     const steps = make("span", {}, ui.previous, " ", ui.next);
     ui.previous.disabled = state.at === 0;
-    ui.next.disabled = state.at === state.found.length - 1;
+    ui.next.disabled = state.at === state.total - 1;
     const body = make("div", { className: "detail-body" });
     if (sample.row[ROW.images].length) body.append(pictures(sample));
     else body.classList.add("no-picture");
-    const asked = make("div", {}, make("h4", {}, "Prompt"), textBlock(shared(sample.row[ROW.prompt])));
+    const asked = make("div", {}, make("h4", {}, "Prompt"), textBlock(shared(sample, sample.row[ROW.prompt])));
     asked.append(make("h4", {}, sample.row[ROW.references].length > 1 ? "References" : "Reference"), references(sample));
     const own = Object.entries(sample.row[ROW.categories] || {});
     if (own.length) {
       asked.append(make("h4", {}, "Categories"));
-      asked.append(make("p", { className: "note" }, own.map(([column, index]) => `${column}: ${plain(shared(index))}`).join(", ")));
+      asked.append(make("p", { className: "note" }, own.map(([column, index]) => `${column}: ${plain(shared(sample, index))}`).join(", ")));
     }
     const given = answers(sample);
-    const both = given.length === 2 && given[0] && given[1] ? compareWords(plain(given[0][ANSWER.text]), plain(given[1][ANSWER.text])) : [];
+    const both = given.length === 2 && !data.frozen && given[0] && given[1] ? compareWords(plain(given[0][ANSWER.text]), plain(given[1][ANSWER.text])) : [];
     const cards = make("div", { className: "answers" });
-    given.forEach((answer, index) => cards.append(answerCard(sample, answer, report.runs[index], both[index] || null)));
+    given.forEach((answer, index) => cards.append(answerCard(sample, answer, report.runs[index], both[index] || null, index < data.frozen)));
     if (compared) body.append(asked, cards);
     else {
       asked.append(cards);
@@ -316,35 +298,36 @@
 
   // Building it -----------------------------------------------------------------------------------------------------
 
-  function buildControls() {
-    ui.states = make("div", { className: "states", role: "group", "aria-label": "Show" });
-    for (const [name, test] of FILTERS) {
-      const count = samples.reduce((sum, sample) => sum + test(sample), 0);
-      if (!count && name !== "all" && name !== "errors" && name !== "regressed") continue;
-      const button = make("button", { type: "button", value: name }, `${name} ${count.toLocaleString("en")}`);
-      button.addEventListener("click", () => {
-        state.show = name;
+  async function buildStates(filters) {
+    for (const [name, many] of filters) {
+      if (!many && !["all", "errors", "regressed"].includes(name)) continue;
+      const button = make("button", { type: "button", value: name }, `${name} ${count(many)}`);
+      button.addEventListener("click", async () => {
+        await applyFilters({ show: name });
         pressFilter();
-        applyFilters(state.found[state.at]);
       });
       ui.states.append(button);
     }
+  }
+
+  function buildControls() {
+    ui.states = make("div", { className: "states", role: "group", "aria-label": "Show" });
     ui.task = make("select", {}, make("option", { value: "" }, "all tasks"));
-    for (const task of data.tasks) ui.task.append(make("option", { value: task.name }, task.title));
+    for (const task of source.tasks) ui.task.append(make("option", { value: task.name }, task.title));
     ui.category = make("select");
     ui.search = make("input", { type: "search", autocomplete: "off", spellcheck: false });
-    ui.task.addEventListener("change", () => { state.task = ui.task.value; fillCategories(); applyFilters(state.found[state.at]); });
-    ui.category.addEventListener("change", () => { state.category = ui.category.value; applyFilters(state.found[state.at]); });
+    ui.task.addEventListener("change", async () => {
+      const task = ui.task.value;
+      applyFilters({ task, category: await fillCategories(task, state.query.category) });
+    });
+    ui.category.addEventListener("change", () => applyFilters({ category: ui.category.value }));
     let timer = 0;
     ui.search.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        state.query = ui.search.value.trim().toLowerCase();
-        applyFilters(state.found[state.at]);
-      }, 120);
+      timer = setTimeout(() => applyFilters({ text: ui.search.value.trim() }), data.server ? 300 : 120);
     });
     const taskLabel = make("label", {}, "Task", ui.task);
-    taskLabel.hidden = data.tasks.length < 2;
+    taskLabel.hidden = source.tasks.length < 2;
     const controls = make("div", { className: "controls" }, ui.states, taskLabel);
     controls.append(make("label", {}, "Category", ui.category), make("label", {}, "Search", ui.search));
     return controls;
@@ -355,8 +338,8 @@
     ui.range = make("span", { role: "status" });
     ui.back = make("button", { type: "button", "aria-label": "Previous page of the list" }, "‹");
     ui.forth = make("button", { type: "button", "aria-label": "Next page of the list" }, "›");
-    ui.back.addEventListener("click", () => showPage(state.page - 1));
-    ui.forth.addEventListener("click", () => showPage(state.page + 1));
+    ui.back.addEventListener("click", () => select(state.from - PAGE_ROWS));
+    ui.forth.addEventListener("click", () => select(state.from + PAGE_ROWS));
     ui.previous = make("button", { type: "button" }, "Previous");
     ui.next = make("button", { type: "button" }, "Next");
     ui.previous.addEventListener("click", () => select(state.at - 1));
@@ -376,15 +359,19 @@
     event.preventDefault();
   }
 
-  box.append(buildControls(), buildPanes());
-  box.append(make("p", { className: "keys" }, make("kbd", {}, "j"), " or ", make("kbd", {}, "↓"), " next, ",
-    make("kbd", {}, "k"), " or ", make("kbd", {}, "↑"), " previous, ", make("kbd", {}, "/"), " search. The address names the sample."));
-  box.addEventListener("keydown", onKey);
-  box.hidden = false;
-  if (compared && samples.some((sample) => changes(sample, -1))) state.show = "regressed";
-  fillCategories();
-  pressFilter();
-  applyFilters(null);
-  addEventListener("hashchange", followLink);
-  followLink();
+  async function begin() {
+    box.append(buildControls(), buildPanes());
+    box.append(make("p", { className: "keys" }, make("kbd", {}, "j"), " or ", make("kbd", {}, "↓"), " next, ",
+      make("kbd", {}, "k"), " or ", make("kbd", {}, "↑"), " previous, ", make("kbd", {}, "/"), " search. The address names the sample and the filters."));
+    box.addEventListener("keydown", onKey);
+    box.hidden = false;
+    const filters = await source.filters();
+    buildStates(filters);
+    const regressed = filters.some(([name, many]) => name === "regressed" && many);
+    await fillCategories("", "");
+    await followLink(compared && regressed ? "regressed" : "all");
+    addEventListener("hashchange", () => followLink());
+  }
+
+  begin();
 })();

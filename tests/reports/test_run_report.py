@@ -93,7 +93,7 @@ def test_nothing_is_loaded_and_nothing_is_inline(outline: Outline) -> None:
 
 
 def test_hostile_answers_reach_the_page_as_data_only(outline: Outline) -> None:
-    assert [tag for tag, _ in outline.tags].count("script") == 4
+    assert [tag for tag, _ in outline.tags].count("script") == 6
     assert not any(tag == "img" for tag, _ in outline.tags)
     answers = [row[7][0][0] for row in outline.data["samples"]["tasks"][2]["rows"]]
     assert answers[0] == HOSTILE["script"]
@@ -201,7 +201,7 @@ def test_a_run_without_tasks_or_rows_has_a_page(tmp_path: Path) -> None:
 def test_a_hostile_model_name_is_only_text(tmp_path: Path) -> None:
     name = "</title><script>alert(1)</script>"
     found = page(write_run(tmp_path / "run", {"t": [sample(1)]}, model=name))
-    assert [tag for tag, _ in found.tags].count("script") == 4
+    assert [tag for tag, _ in found.tags].count("script") == 6
     assert found.says(name)
 
 
