@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, score, report."""
-    from evals.cli.run_views import show_results
+    from evals.cli.run_views import show_results, show_shard
     from evals.cli.selection import job_of, model_options
-    from evals.controls import load_model
+    from evals.executors.recipe import AdapterRecipe
     from evals.runner import execute
 
     job = job_of(options, _command_line())
-    chosen = model_options(options)
-    outcome = execute(job, lambda: load_model(options.model, **chosen))
+    outcome = execute(job, AdapterRecipe(options.model, model_options(options)))
+    if job.shard:
+        return show_shard(outcome.run, outcome.exit_code)
     show_results(outcome.run, as_json=options.json)
     if not options.no_report:
         print(f"report: {_write_report(outcome.run.path, outcome.run.path)}", file=sys.stderr)
@@ -125,6 +126,19 @@ def score(options: argparse.Namespace) -> int:
     score_run(scored)
     show_results(scored, as_json=options.json)
     return 0
+
+
+def merge(options: argparse.Namespace) -> int:
+    """Join the shards of a run."""
+    from evals.cli.run_views import show_merged, show_results
+    from evals.merge import merge_runs
+
+    merged = merge_runs(options.runs, options.out, options.max_error_rate, _command_line())
+    show_merged(merged)
+    show_results(merged.run, as_json=options.json)
+    if not options.no_report:
+        print(f"report: {_write_report(merged.run.path, merged.run.path)}", file=sys.stderr)
+    return merged.exit_code
 
 
 def report(options: argparse.Namespace) -> int:
@@ -285,12 +299,12 @@ def gate(options: argparse.Namespace) -> int:
 def _extend(candidate: Run, samples: Mapping[str, tuple[str, ...]]) -> Run:
     """Ask the candidate's model more samples; the answers that are there are taken over."""
     from evals.cli.selection import extension_of, model_options
+    from evals.executors.recipe import AdapterRecipe
     from evals.runner import execute
-    from model_adapters import load_adapter
 
     job, asked = extension_of(candidate, samples)
     print(f"inconclusive: asking up to {sum(map(len, samples.values())):,} samples in {job.out}", file=sys.stderr)
-    return execute(job, lambda: load_adapter(asked.model, **model_options(asked))).run
+    return execute(job, AdapterRecipe(asked.model, model_options(asked))).run
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -345,6 +359,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "prefetch": prefetch,
     "validate": validate,
     "score": score,
+    "merge": merge,
     "report": report,
     "import": import_,
     "doctor": doctor,

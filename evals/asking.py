@@ -95,9 +95,14 @@ class Earlier:
         self.kept = 0
         self._index = index
 
+    @property
+    def any(self) -> bool:
+        """Whether the journal holds anything at all."""
+        return len(self._index) > 0
+
     def has(self, question: Question) -> bool:
         """Whether the journal holds an answer to this very question; a failure is none."""
-        found = self._index.get(question.request_id) if len(self._index) else None
+        found = self._index.get(question.request_id) if self.any else None
         is_answered = found is not None and found.failure is None and found.content_hash == question.content_hash
         self.kept += is_answered
         return is_answered

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from evals.errors import AdapterError
 from evals.plan import TaskPlan
-from model_adapters.contract import ModelAdapter
+from model_adapters.contract import Capabilities
 
 
-def check_fit(plan: TaskPlan, adapter: ModelAdapter) -> None:
-    """Compare a task's questions with what the adapter says it can do.
+def check_fit(plan: TaskPlan, able: Capabilities, name: object) -> None:
+    """Compare a task's questions with what the adapter of the model ``name`` says it can do.
 
     A set in which only some questions have no picture is let through: those become failed samples, which are counted.
 
@@ -16,7 +16,6 @@ def check_fit(plan: TaskPlan, adapter: ModelAdapter) -> None:
         AdapterError: a task with pictures for a text model, a text task for a model that always answers about a
             picture, or likelihoods from a model that gives none.
     """
-    able, name = adapter.capabilities, adapter.identity().get("model")
     task = f"Task {plan.spec.name!r}"
     if plan.pictured and able.max_images == 0:
         raise AdapterError(

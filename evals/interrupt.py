@@ -31,6 +31,11 @@ class StopSignal:
                 break
         return self
 
+    def request(self) -> None:
+        """Ask for a stop, as the first signal does."""
+        self.requested = True
+        self._tell()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -40,7 +45,6 @@ class StopSignal:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
-        self._tell()
+        self.request()
         name = signal.Signals(number).name
         print(f"{name}: finishing the batch in flight; once more stops at once.", file=sys.stderr, flush=True)

@@ -61,6 +61,11 @@ def encode_answer(answer: Answer) -> str:
     return _encode(line) + "\n"
 
 
+def encode_answers(answers: Iterable[Answer]) -> bytes:
+    """Answers as the bytes of a journal."""
+    return "".join(map(encode_answer, answers)).encode("utf-8", "replace")
+
+
 def decode_answer(line: dict[str, Any]) -> Answer:
     """The answer that a parsed JSON line holds."""
     return Answer(
@@ -245,12 +250,15 @@ class Journal:
             self._file.truncate(tail_start)
 
     def append(self, answers: Iterable[Answer]) -> None:
-        """Write a batch of answers in one call.
+        """Write a batch of answers in one call; raises as :meth:`append_lines`."""
+        self.append_lines(encode_answers(answers))
+
+    def append_lines(self, data: bytes) -> None:
+        """Write whole lines, as :func:`encode_answers` makes them, in one call.
 
         Raises:
             StoreError: the disk is full or gone; a partly written batch is cut off again, so the file stays whole.
         """
-        data = "".join(map(encode_answer, answers)).encode("utf-8", "replace")
         start = os.fstat(self._file.fileno()).st_size
         try:
             written = 0

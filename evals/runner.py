@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from evals.asking import ask
 from evals.data import Subset, open_dataset
-from evals.errors import StoreError
+from evals.errors import SpecError, StoreError
+from evals.executors.base import Executor, ExecutorChoice, Load, start_executor
+from evals.executors.recipe import WorkerRecipe
+from evals.executors.shard import Shard
 from evals.files import sha256_json, write_bytes
 from evals.fit import check_fit
 from evals.identity import differences, environment, task_identity
 from evals.interrupt import StopSignal
 from evals.journal import Journal
 from evals.lock import RunLock
-from evals.perf.host import peak_host_mib
 from evals.plan import TaskPlan, make_plan
 from evals.progress import meter
 from evals.results import score_run
 from evals.spec.records import TaskSpec
 from evals.store import SCHEMA_VERSION, Run
-from evals.thumbnails import write_thumbnails
-from model_adapters.contract import ModelAdapter
+from evals.thumbnails import BUDGET_BYTES, write_some, write_thumbnails
 
 EXIT_CODES = {"complete": 0, "incomplete": 5, "interrupted": 130}
 SHOWN_DIFFERENCES = 20
@@ -59,6 +58,8 @@ class Job:
         quiet: show no progress.
         thumbnails: keep small copies of pictures for the report.
         taken_from: an earlier run of the same model whose answers are taken over where they answer the same questions.
+        executor: who asks the model.
+        shard: the part of every task that this job asks; all of it where there is none.
     """
 
     items: tuple[Item, ...]
@@ -73,11 +74,14 @@ class Job:
     quiet: bool = False
     thumbnails: bool = True
     taken_from: Run | None = None
+    executor: ExecutorChoice = ExecutorChoice()
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: ``exit_code`` 0 fine, 5 too many failed samples, 130 interrupted."""
+    """How a run ended: ``exit_code`` 0 fine, 5 too many failed samples, 130 interrupted. A shard has no results of its
+    own."""
 
     run: Run
     results: dict[str, Any]
@@ -89,9 +93,15 @@ class _Prepared:
     item: Item
     plan: TaskPlan
     identity: dict[str, Any]
+    part: range
+
+    @property
+    def requests(self) -> int:
+        """Questions that this job is to get answered."""
+        return self.plan.requests_in(self.part)
 
 
-def execute(job: Job, load: Callable[[], ModelAdapter], *, close: bool = True) -> Outcome:
+def execute(job: Job, load: Load, *, close: bool = True) -> Outcome:
     """Run a job: everything that can go wrong with data is found before the model is loaded.
 
     Args:
@@ -102,53 +112,74 @@ def execute(job: Job, load: Callable[[], ModelAdapter], *, close: bool = True) -
         EvalError: wrong data, a model that cannot be loaded, a run directory of another run, a full disk.
     """
     prepared = [_prepare(job, item) for item in job.items]
-    start = time.monotonic()
-    adapter = load()
+    tasks = tuple((item.spec, item.subset) for item in job.items)
+    executor = start_executor(
+        job.executor, lambda adapter: WorkerRecipe(tasks, job.data_root, job.cache, adapter, not job.quiet), load
+    )
+    at_once = True
     try:
-        load_s = time.monotonic() - start
         for one in prepared:
-            check_fit(one.plan, adapter)
-        identity = {"model": dict(adapter.identity()), "tasks": {p.item.spec.name: p.identity for p in prepared}}
+            check_fit(one.plan, executor.capabilities, executor.identity.get("model"))
+        identity = {"model": dict(executor.identity), "tasks": {p.item.spec.name: p.identity for p in prepared}}
         run = Run(_folder(job, identity))
         with RunLock(run.path):
-            _refuse_another_run(run, identity)
+            _refuse_another_run(run, identity, job.shard)
             manifest = _manifest(job, run, identity, prepared)
             run.write_manifest(manifest)
             if job.taken_from is not None:
                 _take_answers(job.taken_from, run)
-            code = _ask_all(job, run, manifest, prepared, adapter, load_s)
-            results = score_run(run)
-            if job.thumbnails:
-                write_thumbnails(run, {p.item.spec.name: p.plan.dataset for p in prepared})
-            return Outcome(run, results, code)
+            code = _ask_all(job, run, manifest, prepared, executor)
+            at_once = False
+            return Outcome(run, _finish(job, run, prepared), code)
     finally:
         if close:
-            adapter.close()
+            executor.close(at_once=at_once)
+
+
+def _finish(job: Job, run: Run, prepared: Sequence[_Prepared]) -> dict[str, Any]:
+    """Score, and keep pictures. A shard is scored when it is joined with the others."""
+    if job.shard is None:
+        results = score_run(run)
+        if job.thumbnails:
+            write_thumbnails(run, {p.item.spec.name: p.plan.dataset for p in prepared})
+        return results
+    for p in prepared if job.thumbnails else ():
+        own = slice(p.part.start, p.part.stop)
+        pictures = p.plan.order[own][p.plan.starts[own]].tolist()
+        write_some(run, p.plan.dataset, pictures, BUDGET_BYTES // len(prepared) // job.shard.of)
+    return {}
 
 
 def _prepare(job: Job, item: Item) -> _Prepared:
     dataset = open_dataset(item.spec, job.data_root, job.cache, item.subset)
     plan = make_plan(item.spec, dataset)
-    return _Prepared(item, plan, task_identity(item.spec, item.preset, plan.samples_hash, dataset.subset))
+    identity = task_identity(item.spec, item.preset, plan.samples_hash, dataset.subset)
+    return _Prepared(item, plan, identity, job.shard.part(plan) if job.shard else range(len(plan.order)))
 
 
 def _folder(job: Job, identity: Mapping[str, Any]) -> Path:
-    """The run's folder: as asked for, or named by what it is; with ``--new`` one that is not there yet."""
+    """The run's folder: as asked for, or named by what it is; with ``--new`` one that is not there yet. A shard's has
+    its number behind that."""
     if job.out is not None:
         folder = job.out.resolve()
     else:
         what = job.suite or "+".join(identity["tasks"])[:80]
         folder = job.runs_dir / f"{what}-{_slug(str(identity['model'].get('model')))}-{sha256_json(identity)[:8]}"
+    if job.shard:
+        if job.new:
+            raise SpecError("--new and --shard exclude each other: shards must agree on a name. Give another --out.")
+        return folder.with_name(f"{folder.name}-shard-{job.shard.index}-of-{job.shard.of}")
     if not job.new:
         return folder
     names = chain([folder], (folder.with_name(f"{folder.name}-{number}") for number in count(2)))
     return next(name for name in names if not name.exists())
 
 
-def _refuse_another_run(run: Run, identity: Mapping[str, Any]) -> None:
+def _refuse_another_run(run: Run, identity: Mapping[str, Any], shard: Shard | None) -> None:
     """Raise :class:`StoreError` where the folder holds anything but the beginning of this very run."""
     if run.manifest_path.exists():
-        found = differences(run.manifest["identity"], identity)
+        ours = {**identity, "shard": str(shard) if shard else None}
+        found = differences({**run.manifest["identity"], "shard": run.manifest.get("shard")}, ours)
         if found:
             shown = [*found[:SHOWN_DIFFERENCES], *(["..."] if len(found) > SHOWN_DIFFERENCES else [])]
             listed = "\n  ".join(shown)
@@ -200,6 +231,7 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
             "created": _now(),
             "suite": job.suite,
             "identity": identity,
+            "shard": str(job.shard) if job.shard else None,
             "tasks": {},
             "efficiency": {},
         }
@@ -221,25 +253,23 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
     }
 
 
-def _ask_all(
-    job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_Prepared], adapter: ModelAdapter, load_s: float
-) -> int:
+def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_Prepared], executor: Executor) -> int:
     """Ask all tasks in turn and leave the manifest saying how it ended; returns the exit code."""
     status, missing = "failed", 0
     try:
-        with StopSignal(adapter.stop) as stop:
+        with StopSignal(executor.stop) as stop:
             for p in prepared:
-                missing += _ask_one(job, run, manifest, p, adapter, stop)
+                missing += _ask_one(job, run, manifest, p, executor, stop)
                 if stop.requested:
                     break
-        too_many = missing > job.max_error_rate * sum(p.plan.requests for p in prepared)
+        too_many = missing > job.max_error_rate * sum(p.requests for p in prepared)
         status = "interrupted" if stop.requested else "incomplete" if too_many else "complete"
     except KeyboardInterrupt:
         status = "interrupted"
         raise
     finally:
-        memory = {"peak_host_mib": peak_host_mib(), **adapter.memory_mib()}
-        manifest["efficiency"] = manifest["efficiency"] | {"load_s": load_s} | memory
+        measured = {"load_s": executor.load_s, **executor.memory_mib()}
+        manifest["efficiency"] = manifest["efficiency"] | measured
         manifest |= {"status": status, "updated": _now()}
         _write_last(run, manifest, status)
     return EXIT_CODES[status]
@@ -253,16 +283,14 @@ def _write_last(run: Run, manifest: dict[str, Any], status: str) -> None:
             raise
 
 
-def _ask_one(
-    job: Job, run: Run, manifest: dict[str, Any], p: _Prepared, adapter: ModelAdapter, stop: StopSignal
-) -> int:
+def _ask_one(job: Job, run: Run, manifest: dict[str, Any], p: _Prepared, executor: Executor, stop: StopSignal) -> int:
     """Ask one task's open questions; returns how many of all its questions have no answer now."""
     name = p.item.spec.name
     with (
         Journal(run.responses_path(name)) as journal,
-        meter(p.item.spec.title, p.plan.requests, quiet=job.quiet) as shown,
+        meter(p.item.spec.title, p.requests, quiet=job.quiet) as shown,
     ):
-        asked = ask(p.plan, adapter, journal, stop, shown)
+        asked = executor.ask(p.plan, p.part, journal, stop, shown)
     if asked.torn_bytes:
         print(f"{name}: cut {asked.torn_bytes} bytes of an unfinished line from the journal.", file=sys.stderr)
     if asked.kept:
@@ -272,4 +300,4 @@ def _ask_one(
     if asked.answered or asked.failed:
         entry = manifest["tasks"][name]
         entry["wall_s"] = (entry["wall_s"] or 0.0) + asked.wall_s
-    return p.plan.requests - asked.kept - asked.answered
+    return p.requests - asked.kept - asked.answered

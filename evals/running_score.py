@@ -26,10 +26,14 @@ class RunningScore:
         """The mean, on the metric's own scale."""
         return self._sum / self._n if self._n else None
 
-    def add(self, batch: Sequence[tuple[Question, Answer]]) -> None:
-        """Score a batch of answers; failures and likelihood answers are passed over."""
+    def add(self, batch: Sequence[tuple[Question, Answer]]) -> tuple[float, int]:
+        """Score a batch of answers; failures and likelihood answers are passed over.
+
+        Returns:
+            The sum of the batch's scores, and how many there are.
+        """
         if self._metric is None:
-            return
+            return 0.0, 0
         good = [(q, a) for q, a in batch if a.failure is None and a.choice_scores is None]
         columns: dict[str, list[Any]] = {}
         if "extracted" in (*self._metric.columns, *self._metric.optional_columns):
@@ -38,3 +42,4 @@ class RunningScore:
         known = [score for score in scores if score is not None]
         self._sum += sum(known)
         self._n += len(known)
+        return float(sum(known)), len(known)

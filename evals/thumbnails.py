@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from evals.data import Dataset
 from evals.files import write_bytes
@@ -19,15 +19,19 @@ MOST_PICTURES = 20_000  # looked at; the budget ends long before
 def write_thumbnails(run: Run, datasets: Mapping[str, Dataset]) -> None:
     """Write JPEG thumbnails of as many distinct pictures as the budget allows; those already there are kept."""
     for task, dataset in datasets.items():
-        left = BUDGET_BYTES // len(datasets)
-        for place in _worst_first(run, task):
-            for image in dataset[place].images:
-                path = run.path / "thumbnails" / f"{image.sha256}.jpg"
-                if not path.exists() and (data := _thumbnail(image)) is not None:
-                    write_bytes(path, data, durable=False)
-                left -= path.stat().st_size if path.exists() else 0
-            if left <= 0:
-                break
+        write_some(run, dataset, _worst_first(run, task), BUDGET_BYTES // len(datasets))
+
+
+def write_some(run: Run, dataset: Dataset, places: Iterable[int], budget_bytes: int) -> None:
+    """Write thumbnails of the samples at these places, in this order, until the budget is spent."""
+    for place in places:
+        for image in dataset[place].images:
+            path = run.path / "thumbnails" / f"{image.sha256}.jpg"
+            if not path.exists() and (data := _thumbnail(image)) is not None:
+                write_bytes(path, data, durable=False)
+            budget_bytes -= path.stat().st_size if path.exists() else 0
+        if budget_bytes <= 0:
+            return
 
 
 def _worst_first(run: Run, task: str) -> list[int]:

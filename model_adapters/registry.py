@@ -37,18 +37,26 @@ def adapter_names() -> list[str]:
     return sorted(set(ADAPTERS) | {point.name for point in _installed()})
 
 
-def adapter_class(name: str) -> type[ModelAdapter]:
-    """The class behind a name. Raises :class:`AdapterError` with the nearest name for an unknown one."""
+def adapter_path(name: str) -> str:
+    """Where the class behind a name is, ``module:Class``; nothing is imported.
+
+    Raises:
+        AdapterError: unknown adapter (with the nearest name).
+    """
     if name in ADAPTERS:
-        module, _, attribute = ADAPTERS[name].partition(":")
-        loaded: type[ModelAdapter] = getattr(importlib.import_module(module), attribute)
-        return loaded
+        return ADAPTERS[name]
     for point in _installed():
         if point.name == name:
-            plugin: type[ModelAdapter] = point.load()
-            return plugin
+            return point.value
     hint = did_you_mean(name, adapter_names())
     raise AdapterError(f"Unknown adapter {name!r}.{hint} Known adapters: {', '.join(adapter_names())}.")
+
+
+def adapter_class(name: str) -> type[ModelAdapter]:
+    """The class behind a name. Raises :class:`AdapterError` with the nearest name for an unknown one."""
+    module, _, attribute = adapter_path(name).partition(":")
+    loaded: type[ModelAdapter] = getattr(importlib.import_module(module), attribute)
+    return loaded
 
 
 def load_adapter(name: str, /, **options: Any) -> ModelAdapter:

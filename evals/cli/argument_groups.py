@@ -73,8 +73,24 @@ def add_model(command: argparse.ArgumentParser, default: str | None = "omnilmm")
 
 def add_running(command: argparse.ArgumentParser) -> None:
     """How far errors are taken, and what is shown and written beside the answers."""
+    add_error_rate(command)
+    command.add_argument("--no-report", action="store_true", help="do not write report.html and report.md")
+    command.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def add_executor(command: argparse.ArgumentParser) -> None:
+    """Who asks the model."""
+    who = command.add_argument_group("more than one device, more than one machine")
+    who.add_argument("--workers", type=int, metavar="N", help="N processes with a model each, one for each GPU")
+    who.add_argument("--executor", choices=("in-process", "workers", "ray"), help="ray: --workers N are Ray actors")
+    who.add_argument("--address", help="of a running Ray cluster (default: one on this machine, for this run)")
+    who.add_argument(
+        "--shard", metavar="I/N|env", help="ask only part I of N (env: as torchrun or SLURM say); join with merge"
+    )
+
+
+def add_error_rate(command: argparse.ArgumentParser) -> None:
+    """How many failures are too many."""
     command.add_argument(
         "--max-error-rate", type=float, default=0.01, metavar="SHARE", help="failed requests allowed (0.01)"
     )
-    command.add_argument("--no-report", action="store_true", help="do not write report.html and report.md")
-    command.add_argument("--quiet", action="store_true", help="no progress")

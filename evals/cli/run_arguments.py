@@ -1,11 +1,20 @@
-"""Arguments of what makes runs or rebuilds what they hold: `run`, `presets`, `plan`, `score`, `report`, `import`."""
+"""Arguments of what makes runs or rebuilds what they hold: `run`, `presets`, `plan`, `score`, `merge`, `report`,
+`import`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.cli.argument_groups import add_command, add_model, add_publishing, add_running, add_selection
+from evals.cli.argument_groups import (
+    add_command,
+    add_error_rate,
+    add_executor,
+    add_model,
+    add_publishing,
+    add_running,
+    add_selection,
+)
 
 if TYPE_CHECKING:
     from evals.cli.argument_groups import Subcommands
@@ -20,6 +29,7 @@ def add_runs(commands: Subcommands) -> None:
     place.add_argument("--runs-dir", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     place.add_argument("--out", type=Path, help="the run's own folder, instead of a name made from its identity")
     place.add_argument("--new", action="store_true", help="start beside an existing run instead of continuing it")
+    add_executor(run)
     add_running(run)
 
     presets = add_command(commands, "presets", "one task under several presets: what the protocol makes", as_json=True)
@@ -27,7 +37,7 @@ def add_runs(commands: Subcommands) -> None:
     presets.add_argument("--presets", default="all", help="names with commas, the first one the reference; or all")
     add_model(presets)
     presets.add_argument("--out", type=Path, required=True, help="folder: a run for each preset, and the comparison")
-    presets.set_defaults(runs_dir=None, new=False)
+    presets.set_defaults(runs_dir=None, new=False, workers=None, executor=None, address=None, shard=None)
     add_running(presets)
 
     plan = add_command(commands, "plan", "what a run would do, without doing it", as_json=True)
@@ -36,9 +46,15 @@ def add_runs(commands: Subcommands) -> None:
 
 
 def add_finished(commands: Subcommands) -> None:
-    """`score` and `report`."""
+    """`score`, `merge` and `report`."""
     score = add_command(commands, "score", "score a run again from its answers; no model, no data set", as_json=True)
     score.add_argument("run", type=Path, help="run directory")
+
+    merge = add_command(commands, "merge", "join the shards of a run into one run directory", as_json=True)
+    merge.add_argument("runs", nargs="+", type=Path, metavar="RUN_SHARD", help="run directories of shards")
+    merge.add_argument("--out", type=Path, required=True, help="the whole run's directory")
+    add_error_rate(merge)
+    merge.add_argument("--no-report", action="store_true", help="do not write report.html and report.md")
 
     report = add_command(commands, "report", "write a run's report again, serve it, or export its tables and figures")
     report.add_argument("run", type=Path, help="run directory")

@@ -11,8 +11,10 @@ from evals.cli.printing import number, print_json, print_table
 from evals.store import Run
 
 if TYPE_CHECKING:
+    from evals.merge import Merged
     from evals.sensitivity import PresetScore, Sensitivity
 
+SHOWN_IDS = 5
 # Parts of licence names that forbid some uses, or of sets whose licence nobody states.
 RESTRICTED = ("-nc", "-nd", "research", "unknown")
 
@@ -49,6 +51,28 @@ def show_results(run: Run, *, as_json: bool) -> None:
         low, high = number(macro["low"], (0, 1)), number(macro["high"], (0, 1))
         print(f"macro average {number(macro['value'], [0.0, 1.0])} [{low}, {high}]")
     print(f"run directory: {run.path}", file=sys.stderr)
+
+
+def show_shard(run: Run, exit_code: int) -> int:
+    """What became of one shard; returns its exit code."""
+    print(f"{run.manifest['shard']}: {run.manifest['status']}. run directory: {run.path}", file=sys.stderr)
+    print("When all shards are complete: run_eval.py merge RUN-shard-* --out RUN", file=sys.stderr)
+    return exit_code
+
+
+def show_merged(merged: Merged) -> None:
+    """What was found in the shards of a run."""
+    for task, counts in merged.tasks.items():
+        notes = [f"{counts.answers:,} of {counts.requests:,} answers"]
+        notes += [f"{counts.twice:,} in several shards with the same answer"] if counts.twice else []
+        if counts.conflicts:
+            shown = ", ".join(counts.conflicts[:SHOWN_IDS])
+            notes.append(f"{counts.n_conflicts:,} with different answers, the last shard's counts ({shown})")
+        if counts.missing:
+            notes.append(f"{counts.n_missing:,} missing ({', '.join(counts.missing[:SHOWN_IDS])})")
+        print(f"{task}: {'; '.join(notes)}", file=sys.stderr)
+    for shard in merged.absent:
+        print(f"{shard} is not among the runs given.", file=sys.stderr)
 
 
 def show_plan(items: Sequence[Any], data_root: Path, cache: Path, runs_dir: Path, *, as_json: bool) -> None:

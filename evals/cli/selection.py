@@ -13,6 +13,8 @@ import yaml
 
 from evals.data.subset import Subset
 from evals.errors import SpecError, did_you_mean
+from evals.executors.base import ExecutorChoice, Kind
+from evals.executors.shard import Shard, read_shard, take_own_gpu
 from evals.files import cache_dir
 from evals.gate.margins import Margins, read_margins
 from evals.runner import Item, Job
@@ -133,6 +135,8 @@ def job_of(options: argparse.Namespace, command: str, items: tuple[Item, ...] | 
         command=command,
         quiet=options.quiet,
         thumbnails=not options.no_report,
+        executor=executor_of(options),
+        shard=shard_of(options),
     )
 
 
@@ -156,7 +160,30 @@ def extension_of(candidate: Run, samples: Mapping[str, tuple[str, ...]]) -> tupl
     )
     total = sum(map(len, samples.values()))
     out = candidate.path.with_name(f"{candidate.path.name}-{total}-samples")
-    return replace(job, items=items, out=out, new=False, taken_from=candidate), options
+    return replace(job, items=items, out=out, new=False, shard=None, taken_from=candidate), options
+
+
+def executor_of(options: argparse.Namespace) -> ExecutorChoice:
+    """Who asks the model. Raises :class:`SpecError` for options that do not go together."""
+    if options.workers is not None and options.workers < 1:
+        raise SpecError(f"--workers {options.workers}: at least one worker is needed; leave it out for none.")
+    by_default: Kind = "in-process" if options.workers is None else "workers"
+    kind: Kind = options.executor or by_default
+    if kind == "in-process" and options.workers is not None:
+        raise SpecError("--executor in-process has no workers; leave out --workers, or choose another executor.")
+    if options.address is not None and kind != "ray":
+        raise SpecError("--address is a Ray cluster's; it goes with --executor ray.")
+    return ExecutorChoice(kind, options.workers, options.address)
+
+
+def shard_of(options: argparse.Namespace) -> Shard | None:
+    """The part of the work that is asked for; under a launcher this process keeps to its own GPU from here on."""
+    if options.shard is None:
+        return None
+    shard = read_shard(options.shard)
+    if options.shard == "env" and options.executor in (None, "in-process") and options.workers is None:
+        take_own_gpu()
+    return shard
 
 
 def mapping_of(pairs: list[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 from model_adapters.registry import ADAPTERS  # noqa: E402 - the path comes first
 
-ADAPTERS["scripted"] = "scripted_adapters:Scripted"
+ADAPTERS |= {"scripted": "scripted_adapters:Scripted", "deadly": "scripted_adapters:Deadly"}
 
 if __name__ == "__main__":
     import run_eval

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -134,6 +136,60 @@ class Decoding(Scripted):
             self.note(request)
             return Response(request.request_id, finish="error", failure=Failure("OSError", str(error)))
         return super().answer(request)
+
+
+class Deadly(Scripted):
+    """Ends its own process when a certain request comes: a crash of the kind that no exception handler sees.
+
+    Args:
+        poison: the request's id.
+        how: ``kill`` (SIGKILL) or ``exit``.
+        once: a file that is made at the first death; while it is there nobody dies.
+    """
+
+    def __init__(
+        self,
+        poison: str,
+        how: str = "kill",
+        once: str | None = None,
+        batch_size: int = 1,
+        delay_s: float = 0.0,
+        log: str | None = None,
+    ) -> None:
+        super().__init__(batch_size, delay_s, log)
+        self._poison, self._how, self._once = poison, how, Path(once) if once else None
+
+    def answer(self, request: Request) -> Response:
+        if request.request_id == self._poison and not (self._once and self._once.exists()):
+            self.note(request)
+            if self._once:
+                self._once.touch()
+            if self._how == "exit":
+                os._exit(3)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().answer(request)
+
+
+class DiesLoading(Scripted):
+    """Its process ends while it is loaded."""
+
+    def __init__(self, **options: Any) -> None:
+        os._exit(9)
+
+
+class CannotLoad(Scripted):
+    """Says why it cannot be loaded."""
+
+    def __init__(self, **options: Any) -> None:
+        raise AdapterError("There are no weights here. Put them there.")
+
+
+class NamesGpu(Scripted):
+    """Answers with the GPU that its process may see."""
+
+    def answer(self, request: Request) -> Response:
+        time.sleep(0.01)  # so that one worker does not take all
+        return Response(request.request_id, os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
 
 
 def results_without_times(path: Path) -> str:

@@ -23,12 +23,6 @@ def plan(protocol: str = "generate", requests: int = 4, pictured: int = 4) -> An
     return SimpleNamespace(spec=spec, requests=requests, pictured=pictured)
 
 
-def able(**what: Any) -> Scripted:
-    made = Scripted()
-    made.capabilities = Capabilities(**what)
-    return made
-
-
 @pytest.mark.parametrize(
     ("asked", "capabilities", "parts"),
     [
@@ -41,7 +35,7 @@ def test_a_task_that_a_model_cannot_do_is_refused(
     asked: dict[str, Any], capabilities: dict[str, Any], parts: list[str]
 ) -> None:
     with pytest.raises(AdapterError) as refused:
-        check_fit(plan(**asked), able(**capabilities))
+        check_fit(plan(**asked), Capabilities(**capabilities), "some model")
     assert [part for part in ["easyvqa", *parts] if part not in str(refused.value)] == []
 
 
@@ -56,7 +50,7 @@ def test_a_task_that_a_model_cannot_do_is_refused(
     ],
 )
 def test_a_task_that_a_model_can_do_is_let_through(asked: dict[str, Any], capabilities: dict[str, Any]) -> None:
-    check_fit(plan(**asked), able(**capabilities))
+    check_fit(plan(**asked), Capabilities(**capabilities), "some model")
 
 
 def test_a_text_model_is_refused_on_a_picture_task_before_a_run_is_made(
