@@ -22,6 +22,8 @@ ADAPTERS: dict[str, str] = {
     "blind": "model_adapters.blind:BlindAdapter",
     "echo": "model_adapters.echo:EchoAdapter",
     "null": "model_adapters.null:NullAdapter",
+    "rapidocr": "model_adapters.specialists.rapidocr:RapidOcrAdapter",
+    "tesseract": "model_adapters.specialists.tesseract:TesseractAdapter",
 }
 
 

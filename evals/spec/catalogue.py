@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from evals.errors import SpecError, did_you_mean
@@ -13,31 +15,68 @@ from evals.spec.checks import check_suite, check_task
 from evals.spec.records import Preset, SuiteSpec, TaskSpec
 from evals.spec.yaml_source import Document, load
 
-SUITES_DIR = TASKS_DIR / "suites"
+ENTRY_POINT_GROUP = "omnilmm_eval.tasks"
+
+
+@cache
+def _folders() -> tuple[Path, ...]:
+    """The project's own folder of tasks, then those of installed packages in the order of their names.
+
+    A package's entry point names the module whose folder holds the YAML files; it is found, not imported.
+    """
+    folders = [TASKS_DIR]
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        try:
+            found = find_spec(point.module)
+        except ImportError:
+            found = None
+        places = [Path(place) for place in (found.submodule_search_locations or [])] if found else []
+        if not any(place.is_dir() for place in places):
+            raise SpecError(
+                f"The installed package of the entry point {point.name!r} ({ENTRY_POINT_GROUP}) names {point.module}, "
+                "which is no folder of task files. Name the package whose folder holds them, or uninstall it."
+            )
+        folders += [place for place in places if place.is_dir()]
+    return tuple(folders)
 
 
 @cache
 def _task_files() -> dict[str, Path]:
     """Task name → file. Folders and files that begin with ``_`` hold shared bases, ``suites`` holds suites."""
     files: dict[str, Path] = {}
-    for path in sorted(TASKS_DIR.rglob("*.yaml")):
-        parts = path.relative_to(TASKS_DIR).parts
-        if parts[0] == "suites" or any(part.startswith("_") for part in parts):
-            continue
-        if path.stem in files:
-            raise SpecError(f"{path} and {files[path.stem]} have the same task name; rename one of them.")
-        files[path.stem] = path
+    for folder in _folders():
+        for path in sorted(folder.rglob("*.yaml")):
+            parts = path.relative_to(folder).parts
+            if parts[0] == "suites" or any(part.startswith("_") for part in parts):
+                continue
+            _add(files, path)
     return files
 
 
+@cache
+def _suite_files() -> dict[str, Path]:
+    """Suite name → file."""
+    files: dict[str, Path] = {}
+    for folder in _folders():
+        for path in sorted((folder / "suites").glob("*.yaml")):
+            _add(files, path)
+    return files
+
+
+def _add(files: dict[str, Path], path: Path) -> None:
+    if path.stem in files:
+        raise SpecError(f"{path} and {files[path.stem]} have the same name; rename one of them.")
+    files[path.stem] = path
+
+
 def task_names() -> list[str]:
-    """Names of all tasks in the catalogue, sorted."""
+    """Names of all tasks in the catalogue and in installed packages, sorted."""
     return sorted(_task_files())
 
 
 def suite_names() -> list[str]:
-    """Names of all suites in the catalogue, sorted."""
-    return sorted(path.stem for path in SUITES_DIR.glob("*.yaml"))
+    """Names of all suites in the catalogue and in installed packages, sorted."""
+    return sorted(_suite_files())
 
 
 def find_task(name: str, preset: str = "default") -> TaskSpec:
@@ -87,8 +126,8 @@ def apply_preset(spec: TaskSpec, preset: str) -> TaskSpec:
 
 def find_suite(name: str) -> SuiteSpec:
     """A suite by name, or by the path of a YAML file. Raises :class:`SpecError` as :func:`find_task` does."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES_DIR / f"{name}.yaml"
-    if not path.exists():
+    path = Path(name) if name.endswith((".yaml", ".yml")) else _suite_files().get(name)
+    if path is None or not path.exists():
         hint = did_you_mean(name, suite_names())
         raise SpecError(f"Unknown suite {name!r}.{hint} Known suites: {', '.join(suite_names())}.")
     document = load(path)
