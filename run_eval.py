@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from evals.runner import execute
 
     job = job_of(options, _command_line())
-    outcome = execute(job, AdapterRecipe(options.model, model_options(options)))
+    outcome = execute(job, AdapterRecipe(options.model, model_options(options), options.response_cache))
     if job.shard:
         return show_shard(outcome.run, outcome.exit_code)
     show_results(outcome.run, as_json=options.json)
@@ -50,11 +50,12 @@ def presets(options: argparse.Namespace) -> int:
     """One task under several presets."""
     from evals.cli.run_views import show_sensitivity
     from evals.cli.selection import job_of, model_options, preset_items_of
+    from evals.executors.recipe import AdapterRecipe
     from evals.sensitivity import run_presets
-    from model_adapters import load_adapter
 
-    job, chosen = job_of(options, _command_line(), preset_items_of(options)), model_options(options)
-    found = run_presets(job, options.out, lambda: load_adapter(options.model, **chosen))
+    job = job_of(options, _command_line(), preset_items_of(options))
+    recipe = AdapterRecipe(options.model, model_options(options), options.response_cache)
+    found = run_presets(job, options.out, recipe)
     show_sensitivity(found, as_json=options.json)
     if not options.no_report:
         from reports.compare_report import build_comparison

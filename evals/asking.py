@@ -226,6 +226,7 @@ def _answer(response: Response, question: Question, request: Request) -> Answer:
         usage=response.usage,
         timing=_measured(response.timing),
         failure=response.failure,
+        cached=response.cached,
     )
 
 

@@ -58,6 +58,8 @@ def encode_answer(answer: Answer) -> str:
         line["timing"] = timing
     if answer.failure is not None:
         line["failure"] = asdict(answer.failure)
+    if answer.cached:
+        line["cached"] = True
     return _encode(line) + "\n"
 
 
@@ -79,6 +81,7 @@ def decode_answer(line: dict[str, Any]) -> Answer:
         usage=Usage(**line.get("usage", {})),
         timing=Timing(**line.get("timing", {})),
         failure=Failure(**line["failure"]) if "failure" in line else None,
+        cached=line.get("cached", False),
     )
 
 

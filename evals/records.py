@@ -70,6 +70,7 @@ class Answer:
     usage: Usage = Usage()
     timing: Timing = Timing()
     failure: Failure | None = None
+    cached: bool = False  # taken from earlier answers to the same request
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +118,4 @@ class ScoredSample:
     new_tokens: int | None = None
     cost: float | None = None
     failure: Failure | None = None
+    cached: bool = False  # counted in the results; not a column of the samples file

@@ -249,7 +249,7 @@ def _sample(
     rows: _Rows, row: int, scores: Mapping[str, float | None], units: Mapping[str, tuple[float, ...]]
 ) -> ScoredSample:
     question, answer = rows.questions[row], rows.answers[row]
-    asked = {} if answer is None else {"timing": answer.timing, "failure": answer.failure}
+    asked = {} if answer is None else {"timing": answer.timing, "failure": answer.failure, "cached": answer.cached}
     return ScoredSample(
         row_id=question.request_id,
         group=question.sample_id,

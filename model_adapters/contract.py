@@ -194,6 +194,7 @@ class Response:
         choice_scores: sum of log-probabilities of each choice's tokens (natural log), for ``score_choices``.
         choice_tokens: number of tokens of each choice, for length normalisation.
         finish: ``stop`` (end token or stop string), ``length`` (max_new_tokens), ``error``.
+        cached: it was not asked now but taken from earlier answers to the same request; such an answer has no times.
     """
 
     request_id: str
@@ -204,6 +205,7 @@ class Response:
     usage: Usage = Usage()
     timing: Timing = Timing()
     failure: Failure | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ def add_model(command: argparse.ArgumentParser, default: str | None = "omnilmm")
 def add_running(command: argparse.ArgumentParser) -> None:
     """How far errors are taken, and what is shown and written beside the answers."""
     add_error_rate(command)
+    command.add_argument(
+        "--response-cache", metavar="DIR", help="take answers to the same requests from here, and keep new ones"
+    )
     command.add_argument("--no-report", action="store_true", help="do not write report.html and report.md")
     command.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -50,6 +50,9 @@ def show_results(run: Run, *, as_json: bool) -> None:
         macro = results["macro"]
         low, high = number(macro["low"], (0, 1)), number(macro["high"], (0, 1))
         print(f"macro average {number(macro['value'], [0.0, 1.0])} [{low}, {high}]")
+    kept = sum(task["efficiency"].get("from_cache", 0) for task in results["tasks"].values())
+    if kept:
+        print(f"{kept:,} answers came from the response cache; times are those of the others.", file=sys.stderr)
     print(f"run directory: {run.path}", file=sys.stderr)
 
 

@@ -24,13 +24,20 @@ class AdapterRecipe:
     Attributes:
         name: a name that :func:`evals.controls.load_model` knows.
         options: its options; plain JSON values.
+        response_cache: folder of answers kept across runs; null takes and keeps none.
     """
 
     name: str
     options: Mapping[str, Any]
+    response_cache: str | None = None
 
     def __call__(self) -> ModelAdapter:
-        return load_model(self.name, **self.options)
+        adapter = load_model(self.name, **self.options)
+        if self.response_cache is None:
+            return adapter
+        from evals.caching import behind_cache
+
+        return behind_cache(adapter, Path(self.response_cache))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class WorkerRecipe:
                     "tasks": [{"spec": asdict(spec), "subset": asdict(subset)} for spec, subset in self.tasks],
                     "data_root": str(self.data_root.resolve()),
                     "cache": str(self.cache.resolve()),
-                    "adapter": {"name": self.adapter.name, "options": dict(self.adapter.options)},
+                    "adapter": asdict(self.adapter),
                     "path": adapter_path(self.adapter.name),
                     "wants_score": self.wants_score,
                 }

@@ -39,7 +39,7 @@ class EfficiencyTally:
     """Times and tokens of the answered requests added so far; only what percentiles are taken of is kept one by one."""
 
     def __init__(self) -> None:
-        self.answered = 0
+        self.answered = self.from_cache = 0
         self._waits = {name: array("d") for name in ("batch_ms", *STREAM_TIMES)}
         self._times = {name: _Mean() for name in (*STAGES, "batch_size")}
         self._amounts = {name: _Mean() for name in ("prompt_tokens", "new_tokens", "cost")}
@@ -48,7 +48,8 @@ class EfficiencyTally:
         """Add one request; a failed one says nothing about speed."""
         if sample.prediction is None:
             return
-        self.answered += 1
+        self.from_cache += sample.cached
+        self.answered += not sample.cached
         if sample.timing != UNMEASURED:
             for name, mean in self._times.items():
                 if (time := getattr(sample.timing, name)) is not None:
@@ -68,12 +69,14 @@ class EfficiencyTally:
                 (imported).
 
         Returns:
-            ``stages_ms``: mean per request of each stage; ``latency_ms``: mean and percentiles of what a request
-            really waited (in its batch), and the same of the first token, of each further one and of the longest gap
-            where they were seen; mean batch size and token counts; ``cost`` of all answers together;
-            ``requests_per_s``. Null wherever nothing was measured.
+            ``from_cache``: answers that were taken from earlier runs and have no times; ``stages_ms``: mean per request
+            of each stage; ``latency_ms``: mean and percentiles of what a request really waited (in its batch), and the
+            same of the first token, of each further one and of the longest gap where they were seen; mean batch size
+            and token counts; ``cost`` of all answers together; ``requests_per_s``, where the model gave all answers.
+            Null wherever nothing was measured.
         """
         return {
+            "from_cache": self.from_cache,
             "stages_ms": {stage: self._times[stage].value for stage in STAGES},
             "latency_ms": _distribution(self._waits["batch_ms"]),
             **{name: _distribution(self._waits[name]) for name in STREAM_TIMES},
@@ -82,7 +85,7 @@ class EfficiencyTally:
             "new_tokens": self._amounts["new_tokens"].value,
             "cost": self._amounts["cost"].total,
             "wall_s": wall_s,
-            "requests_per_s": self.answered / wall_s if wall_s and self.answered else None,
+            "requests_per_s": self.answered / wall_s if wall_s and self.answered and not self.from_cache else None,
         }
 
 
