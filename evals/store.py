@@ -83,16 +83,17 @@ class Run:
         if task not in self._samples:
             from evals.samples_table import read_samples
 
-            self._samples[task] = read_samples(self._scored(task))
+            self._samples[task] = read_samples(self.scored_path(task))
         return self._samples[task]
 
     def columns(self, task: str, names: Sequence[str]) -> dict[str, Any]:
         """Some columns of a task's scored rows, as plain lists (numbers as numpy arrays); fast for large runs."""
         from evals.samples_table import read_columns
 
-        return read_columns(self._scored(task), names)
+        return read_columns(self.scored_path(task), names)
 
-    def _scored(self, task: str) -> Path:
+    def scored_path(self, task: str) -> Path:
+        """The samples file of a task; raises :class:`StoreError` where the run has not been scored."""
         path = self.samples_path(task)
         if not path.exists():
             raise StoreError(f"{path} does not exist. Run `run_eval.py score {self.path}` to make it from the answers.")

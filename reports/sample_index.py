@@ -53,7 +53,7 @@ class TaskIndex:
     """One task: each run's file, state and score by row. Rows of later runs are put beside the first run's."""
 
     def __init__(self, runs: Sequence[Run], name: str) -> None:
-        self.files = [SamplesFile(run.samples_path(name)) for run in runs]
+        self.files = [SamplesFile(run.scored_path(name)) for run in runs]
         task = runs[0].results["tasks"][name]
         worst, best = right_and_wrong(task)
         extracts = any(run.results["tasks"][name].get("parse_failures") for run in runs)

@@ -141,7 +141,13 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        """One request."""
+        """One request; a client that went away is let go."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._answer()
+            return
+        self.close_connection = True
+
+    def _answer(self) -> None:
         if self.headers.get("Host", "").lower() not in self.server.hosts:
             self._text(HTTPStatus.MISDIRECTED_REQUEST, "This report answers to its own loopback address only.")
             return
@@ -151,8 +157,6 @@ class Handler(BaseHTTPRequestHandler):
             self._text(HTTPStatus.BAD_REQUEST, str(error))
         except KeyError:
             self._text(HTTPStatus.NOT_FOUND, "There is nothing at this address.")
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
 
     do_HEAD = do_GET  # noqa: N815 - http.server finds it by this name
 

@@ -48,9 +48,7 @@ def facts_of(run: Run, name: str) -> TaskFacts:
     """
     task = run.results["tasks"][name]
     wanted = ("timing:batch_ms", "new_tokens", "prediction", "extracted", "rule", "references", "failure")
-    path = run.samples_path(name)
-    if not path.exists():
-        raise StoreError(f"{path} does not exist. Run `run_eval.py score {run.path}` to make it from the answers.")
+    path = run.scored_path(name)
     table = read_parquet(path, wanted)
     missing = [column for column in wanted if column not in table.column_names]
     if missing:

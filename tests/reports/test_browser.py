@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import demo_run, sample, write_run, wrong
+from report_runs import demo_run
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import WebDriverWait
 
-from evals.leaderboard import build_board
-from reports.leaderboard_report import build_leaderboard
 from reports.run_report import build_report
 
-selenium = pytest.importorskip("selenium", reason="the browser tests need selenium (pip install selenium)")
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.remote.webdriver import WebDriver  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 Opened = Callable[..., WebDriver]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[WebDriver]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    chromedriver = shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("the browser tests need chromium and chromedriver (apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--force-prefers-reduced-motion",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -208,45 +178,23 @@ def test_all_tables_can_be_read_without_javascript(browser: WebDriver, run_page:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(browser: WebDriver, run_page: str, theme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("the accessibility test needs axe-core (npm install --no-save axe-core)")
-    browser.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
-    browser.get("about:blank")
-    browser.get(run_page)
-    browser.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
-    browser.execute_script(AXE.read_text(encoding="utf-8"))
-    found = browser.execute_async_script("axe.run().then(arguments[0])")
-    serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in serious] == []
+def test_a_filtered_list_can_be_shared_by_its_address(opened: Opened) -> None:
+    driver = opened()
+    press_filter(driver, "partly right")
+    driver.find_element(By.CSS_SELECTOR, ".controls input").send_keys("boats")
+    WebDriverWait(driver, 5).until(lambda d: "x=boats" in d.current_url)
+    address, shown = driver.current_url, heading(driver)
+    driver = opened(address[address.index("#") :])
+    WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, ".detail h3"))
+    assert heading(driver) == shown
+    assert driver.find_element(By.CSS_SELECTOR, ".states [aria-pressed=true]").get_attribute("value") == "partly right"
+    assert driver.find_element(By.CSS_SELECTOR, ".controls input").get_attribute("value") == "boats"
+    assert set(texts(driver, ".sample-list .gist")) == {"a harbour with boats"}
 
 
-@pytest.fixture(scope="module")
-def board_page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("board")
-
-    def rows(right: int) -> list[Any]:
-        return [sample(i, cluster=f"c{i}") if i < right else wrong(i) for i in range(60)]
-
-    runs = [write_run(folder / name, {"t": rows(n)}, model=name, run_id=name) for name, n in (("one", 55), ("two", 30))]
-    return build_leaderboard(build_board(runs), folder).as_uri()
-
-
-def test_a_view_of_the_leaderboard_can_be_shared_by_its_address(browser: WebDriver, board_page: str) -> None:
-    browser.get(board_page)
-    browser.find_element(By.CSS_SELECTOR, ".board-controls input[type=search]").send_keys("two")
-    browser.find_elements(By.CSS_SELECTOR, ".board-controls input[type=checkbox]")[3].click()
-    browser.find_element(By.CSS_SELECTOR, "#board thead th button").click()
-    address = browser.current_url
-    assert "q=two" in address
-    assert "hide=efficiency" in address
-    assert "sort=0.0.ascending" in address
-    browser.get("about:blank")
-    browser.get(address)
-    assert [row.text.split()[0] for row in browser.find_elements(By.CSS_SELECTOR, "#board tbody tr") if row.text] == [
-        "two"
-    ]
-    assert "Hardware" not in texts(browser, "#board thead th")
-    assert browser.find_element(By.CSS_SELECTOR, "#board thead th").get_attribute("aria-sort") == "ascending"
-    assert browser.get_log("browser") == []
+@pytest.mark.parametrize(
+    "fragment", ["#v?f=nonsense&c=%7B&t=nobody", "#s=%E0%A4%A", "#v?s=%25E0%25A4%25A/x", "#%E0%A4%A", "#s="]
+)
+def test_a_fragment_of_somebodys_making_breaks_nothing(opened: Opened, fragment: str) -> None:
+    driver = opened(fragment)
+    assert driver.find_element(By.CSS_SELECTOR, ".controls .states button").is_displayed()
