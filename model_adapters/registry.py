@@ -21,6 +21,7 @@ ADAPTERS: dict[str, str] = {
     "openai": "model_adapters.openai_api.adapter:OpenAIAdapter",
     "blind": "model_adapters.blind:BlindAdapter",
     "echo": "model_adapters.echo:EchoAdapter",
+    "transformers": "model_adapters.transformers_models.adapter:TransformersAdapter",
     "null": "model_adapters.null:NullAdapter",
     "rapidocr": "model_adapters.specialists.rapidocr:RapidOcrAdapter",
     "tesseract": "model_adapters.specialists.tesseract:TesseractAdapter",

@@ -11,6 +11,7 @@ the head, norms, and the vision tower unless asked for.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -45,29 +46,29 @@ def quantize_model(module: nn.Module, kind: str, *, vision: bool = False) -> dic
     Returns:
         What belongs into the model's identity.
     """
+    prefixes = (*_LANGUAGE, *([_VISION] if vision else []))
+    return quantize_linear(module, kind, lambda name: name.startswith(prefixes)) | {"quantize_vision": vision}
+
+
+def quantize_linear(module: nn.Module, kind: str, chosen: Callable[[str], bool]) -> dict[str, Any]:
+    """Quantise the linear layers whose names are chosen, in place; returns what belongs into the model's identity."""
     check_kind(kind)
     torchao = _torchao()
-    prefixes = (*_LANGUAGE, *([_VISION] if vision else []))
-
-    def chosen(part: nn.Module, name: str) -> bool:
-        return isinstance(part, nn.Linear) and name.startswith(prefixes)
-
     if kind == "int8":
-        torchao.quantize_(module, torchao.Int8WeightOnlyConfig(), filter_fn=chosen)
+        torchao.quantize_(
+            module,
+            torchao.Int8WeightOnlyConfig(),
+            filter_fn=lambda part, name: isinstance(part, nn.Linear) and chosen(name),
+        )
     else:
         from torchao.quantization.granularity import PerGroup
 
-        linear = [part for name, part in module.named_modules() if chosen(part, name)]
-        for group in sorted({math.gcd(part.in_features, GROUP) for part in linear}):
+        linear = {name: part for name, part in module.named_modules() if isinstance(part, nn.Linear) and chosen(name)}
+        groups = {name: math.gcd(part.in_features, GROUP) for name, part in linear.items()}
+        for group in sorted(set(groups.values())):
             config = torchao.IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(group))
-            torchao.quantize_(
-                module,
-                config,
-                filter_fn=lambda part, name, group=group: (
-                    chosen(part, name) and math.gcd(part.in_features, GROUP) == group
-                ),
-            )
-    return {"quantize": kind, "quantize_vision": vision, "quantize_library": f"torchao {version('torchao')}"}
+            torchao.quantize_(module, config, filter_fn=lambda _, name, group=group: groups.get(name) == group)
+    return {"quantize": kind, "quantize_library": f"torchao {version('torchao')}"}
 
 
 def stored_bytes(tensor: torch.Tensor) -> int:
