@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ from model_adapters.transformers_models.choices import choice_ids, score
 from model_adapters.transformers_models.generating import Generated, VisionClock, generate, wait
 from model_adapters.transformers_models.loading import LoadOptions, check_options, context_limit, load_model
 from model_adapters.transformers_models.processing import Encoded, Prompter
-from model_adapters.transformers_models.source import find_source
+from model_adapters.transformers_models.source import Source, find_source
 
 ADAPTER_VERSION = "1"
 IMAGE_THREADS = 4
@@ -113,27 +114,34 @@ class TransformersAdapter(ModelAdapter):
             stage_timing=self._clock.is_there or not loaded.sees,
             streaming=True,
         )
-        self._identity = {
+        chosen = {
+            "chat_template": self.prompter.template_name,
+            "processor_options": shown,
+            "apply_exif": apply_exif,
+            "parse_special": parse_special,
+        }
+        self._identity = self._identified(source, options, chosen | loaded.identity)
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def _identified(self, source: Source, options: LoadOptions, more: Mapping[str, Any]) -> dict[str, Any]:
+        parameters = list(self.model.parameters())
+        on_cuda = self._device.type == "cuda"
+        return {
             "adapter": self.name,
             "adapter_version": ADAPTER_VERSION,
-            "model": source.name + "".join(f"+{part}" for part in _suffixes(options)),
+            "model": "+".join([source.name, *_suffixes(options)]),
             "architecture": type(self.model).__name__,
             "revision": source.revision,
             "weights": weights_fingerprint(open_tensor_files(source.folder)),
             "processor": source.processor_digest(),
-            "processor_options": shown,
-            "chat_template": chat_template,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "device": self._device.type,
-            "device_name": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else None,
+            "device_name": torch.cuda.get_device_name(self._device) if on_cuda else None,
             "parameters": sum(parameter.numel() for parameter in parameters),
-            "apply_exif": apply_exif,
-            "parse_special": parse_special,
             "remote_code": source.remote_code,
-            **loaded.identity,
+            **more,
         }
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
 
     def identity(self) -> Mapping[str, Any]:
         """Names, digests and every option that can change an answer."""
@@ -337,7 +345,6 @@ def _timing(
 
 
 def _suffixes(options: LoadOptions) -> list[str]:
-    from pathlib import Path
-
+    """What was done to a checkpoint, as its name tells it."""
     lora = [Path(options.lora).expanduser().resolve().name] if options.lora else []
     return lora + ([options.quantize] if options.quantize else [])

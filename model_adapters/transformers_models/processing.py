@@ -7,6 +7,7 @@ because no request holds a video.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ class Encoded:
 class Prompter:
     """Turns requests into model input.
 
+    Attributes:
+        processor, tokenizer: the library's.
+        template_name: ``auto``, ``none`` or the digest of a given file, for the model's identity.
+
     Args:
         source: the checkpoint.
         config: its model's.
@@ -92,6 +97,10 @@ class Prompter:
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
         self._template = self._read_template(template, source)
+        given = template not in ("auto", NO_TEMPLATE)
+        self.template_name = (
+            f"sha256:{hashlib.sha256((self._template or '').encode()).hexdigest()}" if given else template
+        )
         added = self.tokenizer.added_tokens_decoder.values()
         self._control_tokens = [token.content for token in added if not token.content.isspace()]
         self._image_id = getattr(config, "image_token_id", None) or getattr(config, "image_token_index", None)
