@@ -66,7 +66,8 @@ class Client:
 
     def stop(self) -> None:
         """Send nothing more; what is being answered is still awaited, what waits for another try is dropped."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
 
     def close(self) -> None:
         """Close the connections and end the thread."""

@@ -100,7 +100,7 @@ def _why(error: TryError, options: ServerOptions, secret: Secret) -> str:
         return f"{url}: {told}"
     if error.status is None:
         return f"No server answers at {url}: {told} Start it, or correct base_url."
-    return f"{url}/models: {told} The server is there and cannot answer now; try again when it can."
+    return f"{url}/models: {told} The server is there and cannot list its models now; try again, or say -o probe=false."
 
 
 def check_images(client: Client, options: ServerOptions, secret: Secret, model: str) -> None:

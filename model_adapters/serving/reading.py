@@ -80,13 +80,16 @@ def read_chat(body: bytes, served: str, limits: Limits = Limits()) -> ChatReques
     choices = _choices(fields.get("score_choices"), limits)
     stream = _typed(fields, "stream", bool, False)
     usage = fields.get("stream_options") or {}
-    request = Request(_request_id(body, settings), turns, settings, choices)
+    request = Request(_request_id(fields, settings), turns, settings, choices)
     return ChatRequest(request, stream, bool(isinstance(usage, Mapping) and usage.get("include_usage")))
 
 
-def _request_id(body: bytes, settings: GenerationSettings) -> str:
-    """An id of its own; where tokens are drawn it is made from the body, so that the same body draws the same."""
-    return hashlib.sha256(body).hexdigest() if settings.do_sample else f"request-{next(_counter)}"
+def _request_id(fields: Mapping[str, Any], settings: GenerationSettings) -> str:
+    """An id of its own; where tokens are drawn, one made of what is asked, so that the same request draws the same."""
+    if not settings.do_sample:
+        return f"request-{next(_counter)}"
+    asked = {name: value for name, value in fields.items() if name in READ and name != "stream"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _check_model(model: Any, served: str) -> None:

@@ -79,11 +79,20 @@ def _is_loopback(host: str) -> bool:
 async def _serve(adapter: ModelAdapter, how: Service) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def end() -> None:
+        stop.set()
+        for number in signals:  # a second one ends at once
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, end)
     how = replace(how, name=how.name or str(adapter.identity()["model"]))
     batcher = Batcher(adapter, max_batch=how.max_batch, window_s=how.window_ms / 1000.0, max_waiting=how.max_waiting)
-    runner = web.AppRunner(application(adapter, batcher, how), access_log=None, shutdown_timeout=CLOSING_S)
+    runner = web.AppRunner(
+        application(adapter, batcher, how), access_log=None, shutdown_timeout=CLOSING_S, handler_cancellation=True
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, how.host, how.port)

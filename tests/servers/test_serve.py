@@ -138,11 +138,16 @@ def test_other_paths_methods_and_types_are_errors_in_json(served: str) -> None:
 
 
 def test_sampled_answers_follow_the_seed(served: str) -> None:
+    def text_of(body: dict[str, Any]) -> str:
+        answer = call(served, "/chat/completions", body)[1]
+        if isinstance(answer, dict):
+            return str(answer["choices"][0]["message"]["content"])
+        return "".join(c["delta"].get("content", "") for chunk in events(answer) for c in chunk["choices"])
+
     def drawn(seed: int) -> Any:
         body = chat("Describe the picture.", temperature=1.5, seed=seed)
-        with ThreadPoolExecutor(4) as pool:  # the same body several times at once: never in one batch
-            answers = list(pool.map(lambda _: call(served, "/chat/completions", body), range(4)))
-        texts = {answer["choices"][0]["message"]["content"] for _, answer in answers if isinstance(answer, dict)}
+        with ThreadPoolExecutor(4) as pool:  # one request several times at once: never in one batch
+            texts = set(pool.map(text_of, [body, body, body | {"stream": True}, body | {"stream": True}]))
         assert len(texts) == 1
         return texts.pop()
 
@@ -236,6 +241,17 @@ def test_a_port_in_use_is_told() -> None:
     assert f"error: Cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
+def test_clients_that_leave_do_not_disturb_the_others() -> None:
+    with serving("--model", "null", "--window-ms", "200") as (_, url):
+        place = urlsplit(url)
+        body = json.dumps(chat(image=None) | {"model": "null"}).encode()
+        for _ in range(5):
+            with socket.create_connection((place.hostname or "", place.port or 0)) as leaving:
+                head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+                leaving.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+        assert call(url, "/chat/completions", body)[0] == 200
+
+
 # -- batching
 
 
@@ -284,6 +300,18 @@ def test_a_batch_that_breaks_fails_and_the_next_one_is_answered(capsys: pytest.C
     got = put_all(adapter, ["bad", "one", "two"], max_batch=2)
     assert [response.failure is None for (response,) in (got["bad"], got["one"], got["two"])] == [False, False, True]
     assert "the model broke" in capsys.readouterr().err
+
+
+def test_what_nobody_waits_for_any_more_is_not_computed() -> None:
+    adapter, got = Slow(), []
+    batcher = Batcher(adapter, max_batch=1, window_s=0.0, max_waiting=100)
+    tickets = [Ticket(ask(f"q{i}"), got.append) for i in range(5)]
+    for ticket in tickets:
+        batcher.put(ticket)
+        ticket.abandoned = ticket is not tickets[0] and ticket is not tickets[4]
+    batcher.close()
+    assert [response.request_id for response in got] == ["q0", "q4"]
+    assert adapter.batches == [["q0"], ["q4"]]
 
 
 def test_more_than_may_wait_is_refused() -> None:
