@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -73,14 +74,13 @@ class RayPool:
             self.start(worker)
 
     def _connect(self, address: str | None, size: int) -> None:
+        if address is not None:
+            _require_listener(address)
         here: dict[str, Any] = {"num_cpus": max(size, os.cpu_count() or 1), "include_dashboard": False}
         try:
             self._ray.init(address=address or "local", logging_level=logging.ERROR, **({} if address else here))
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise AdapterError(
-                f"No Ray cluster at {address or 'this machine'}: {error}. Start one with `ray start --head`, or leave "
-                "--address out to have one on this machine for this run."
-            ) from error
+            raise _no_cluster(address or "this machine", error) from error
 
     def start(self, worker: int) -> None:
         """Start an actor, or wait until Ray has restarted it."""
@@ -134,6 +134,26 @@ class RayPool:
         self._actors.clear()
         if self._started_here:
             self._ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Look whether anybody listens at a cluster's address: Ray itself would wait for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise AdapterError(f"--address {address}: expected HOST:PORT, ray://HOST:PORT or auto.")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> AdapterError:
+    return AdapterError(
+        f"No Ray cluster at {address}: {error}. Start one with `ray start --head`, or leave --address out to have one "
+        "on this machine for this run."
+    )
 
 
 def _streams(call: Any) -> bool:

@@ -8,61 +8,20 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted_adapters import Scripted, results_without_times
+from run_processes import answered, asked, equals_uninterrupted, finish, start, wait_for
 from small_tasks import SmallTask, small_task
 
-from evals.journal import read_answers
-from evals.runner import execute
-
-DRIVE = Path(__file__).parent / "drive.py"
 N = 40
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> SmallTask:
     return small_task(tmp_path, n=N)
-
-
-def start(task: SmallTask, out: Path, *options: str, batch: int = 2, delay_s: float = 0.02) -> subprocess.Popen[str]:
-    """A run whose adapter takes its time and notes each request that it is asked."""
-    command = [sys.executable, str(DRIVE), "run", str(task.yaml), "--model", "scripted", "--batch-size", str(batch)]
-    command += ["-o", f"delay_s={delay_s}", "-o", f"log={out.parent / 'asked.log'}"]
-    command += ["--data-root", str(task.folder), "--out", str(out), "--no-report", "--quiet", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(task: SmallTask, out: Path, **kwargs: float) -> tuple[int, str]:
-    process = start(task, out, **kwargs)  # type: ignore[arg-type]
-    _, err = process.communicate(timeout=120)
-    return process.returncode, err
-
-
-def asked(out: Path) -> list[str]:
-    log = out.parent / "asked.log"
-    return log.read_text().splitlines() if log.exists() else []
-
-
-def wait_for(out: Path, count: int) -> None:
-    """Until so many requests were asked."""
-    deadline = time.monotonic() + 120
-    while len(asked(out)) < count and time.monotonic() < deadline:
-        time.sleep(0.005)
-
-
-def answered(task: SmallTask, out: Path) -> set[str]:
-    return {a.request_id for a in read_answers(out / "responses" / f"{task.name}.jsonl") if a.failure is None}
-
-
-def equals_uninterrupted(task: SmallTask, out: Path) -> bool:
-    whole = task.folder / "whole" / out.name
-    execute(task.job(whole), Scripted)
-    return results_without_times(whole / "results.json") == results_without_times(out / "results.json")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
