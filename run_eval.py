@@ -198,7 +198,11 @@ def import_(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Compare runs."""
+    """Compare runs, or two profiles."""
+    from evals.cli.profile_commands import compare_measured, is_profile
+
+    if all(map(is_profile, options.runs)):
+        return compare_measured(options)
     from evals.cli.decision_views import show_comparison
     from evals.cli.selection import parts_of
     from evals.compare import Options, ablate, compare_runs, in_step_order, is_series
@@ -242,57 +246,56 @@ def leaderboard(options: argparse.Namespace) -> int:
 
 def baseline(options: argparse.Namespace) -> int:
     """Make or update a baseline."""
-    from evals.cli.selection import margins_of
-    from evals.errors import SpecError
-    from evals.gate import Margins, create_baseline, update_baseline
-    from evals.store import open_run
+    from evals.cli.baseline_command import change_baseline
 
-    runs = [open_run(path) for path in options.runs]
-    margins = margins_of(options.margin)
-    if options.action == "update":
-        _, changes = update_baseline(options.out, runs, margins=margins, single_reason=options.single)
-        print("\n".join(changes) or "nothing changed")
-        return 0
-    if not options.name:
-        raise SpecError("baseline create needs --name: what reports call this baseline.")
-    made = create_baseline(runs, options.out, options.name, margins=margins or Margins(), single_reason=options.single)
-    print(f"{options.out}: baseline {made.name!r} of {len(made.run.results['tasks'])} tasks")
-    return 0
+    return change_baseline(options)
+
+
+def profile(options: argparse.Namespace) -> int:
+    """Measure a model, or two in turns."""
+    from evals.cli.profile_commands import measure, plan_only
+
+    if options.plan:
+        return plan_only(options)
+    done = measure(options, _command_line())
+    from reports.profile_report import build_profile_report
+
+    for one in filter(None, (done.baseline, done.profile)):
+        print(f"report: {build_profile_report(one)}", file=sys.stderr)
+    return done.exit_code
 
 
 def gate(options: argparse.Namespace) -> int:
     """Judge a candidate run, or with --perf the speed of several."""
     from evals.cli.decision_views import show_verdict
+    from evals.cli.profile_commands import gate_speed
     from evals.cli.selection import parts_of
     from evals.errors import ComparisonError, SpecError
-    from evals.gate import judge, judge_speed, open_baseline, write_not_comparable, write_verdict
+    from evals.gate import judge, open_baseline, write_not_comparable, write_verdict
     from evals.gate.extend import require_part, samples_to_ask
     from evals.store import open_run
 
     if not options.perf and len(options.baseline) + len(options.candidate) > 2:
         raise SpecError("gate judges one candidate against one baseline folder; several runs a side are for --perf.")
+    if options.perf:
+        return gate_speed(options)
     out = options.out or options.candidate[0] / "gate"
-    candidates = [open_run(path) for path in options.candidate]
+    candidate = open_run(options.candidate[0])
     try:
-        if options.perf:
-            speed = judge_speed([open_run(path) for path in options.baseline], candidates)
-            write_verdict(speed, out)
-            show_verdict(speed, as_json=options.json)
-            return speed.exit_code
         baseline, allow = open_baseline(options.baseline[0]), parts_of(options.allow)
         if options.extend:
-            require_part(baseline, candidates[0])
+            require_part(baseline, candidate)
             allow.append("data")
-        verdict = judge(baseline, candidates[0], allow=allow, strict=options.strict)
-        if options.extend and (samples := samples_to_ask(baseline, candidates[0], verdict)):
-            verdict = judge(baseline, _extend(candidates[0], samples), allow=allow, strict=options.strict)
+        verdict = judge(baseline, candidate, allow=allow, strict=options.strict)
+        if options.extend and (samples := samples_to_ask(baseline, candidate, verdict)):
+            verdict = judge(baseline, _extend(candidate, samples), allow=allow, strict=options.strict)
     except ComparisonError as error:
         write_not_comparable(error, out)
         raise
     write_verdict(verdict, out)
     from reports.gate_report import build_gate
 
-    print(f"report: {build_gate(verdict, out, baseline.run, candidates[0])}", file=sys.stderr)
+    print(f"report: {build_gate(verdict, out, baseline.run, candidate)}", file=sys.stderr)
     show_verdict(verdict, as_json=options.json)
     return verdict.exit_code
 
@@ -367,6 +370,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "leaderboard": leaderboard,
     "baseline": baseline,
     "gate": gate,
+    "profile": profile,
     "compare": compare,
     "serve": serve,
 }

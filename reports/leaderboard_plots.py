@@ -18,6 +18,11 @@ EFFICIENCY = {
     "peak_allocated_mib": "Peak device memory, MiB",
     "peak_host_mib": "Peak host memory, MiB",
     "energy_j": "Energy, J",
+    "ttft_ms": "Time to first token, ms",
+    "tpot_ms": "Time per token, ms",
+    "e2e_ms": "End to end, ms",
+    "profiled_tokens_per_s": "Output tokens/s",
+    "energy_j_per_request": "Energy a request, J",
 }
 COSTS = ("latency_p50_ms", "peak_allocated_mib", "peak_host_mib", "energy_j")  # accuracy is drawn against these
 Intervals = Mapping[str, tuple[float, float]]

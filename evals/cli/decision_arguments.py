@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def add_compare(commands: Subcommands) -> None:
     """`compare`."""
     compare = add_command(commands, "compare", "paired differences, flips and verdicts between runs", as_json=True)
-    compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, the baseline first")
+    compare.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="run directories, the baseline first; or two profiles"
+    )
     compare.add_argument(
         "--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so"
     )
@@ -34,8 +36,10 @@ def add_decisions(commands: Subcommands) -> None:
     board.add_argument("--update", type=Path, metavar="DIR", help="keep the leaderboard in this folder; runs are added")
 
     baseline = add_command(commands, "baseline", "make or update the baseline that a gate compares with")
-    baseline.add_argument("action", choices=("create", "update"))
-    baseline.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="runs of one model, two at least")
+    baseline.add_argument("action", choices=("create", "update", "speed"), help="speed: keep profiles' times")
+    baseline.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="runs of one model, two at least; speed: profiles"
+    )
     baseline.add_argument("--name", help="the baseline's name (create)")
     baseline.add_argument("--out", type=Path, required=True, help="the baseline's folder")
     baseline.add_argument("--single", metavar="REASON", help="why one run must do")
@@ -43,10 +47,18 @@ def add_decisions(commands: Subcommands) -> None:
 
     gate = add_command(commands, "gate", "pass, fail or inconclusive: a candidate run against a baseline", as_json=True)
     gate.add_argument(
-        "--baseline", type=Path, nargs="+", required=True, help="folder that `baseline create` made; with --perf, runs"
+        "--baseline",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folder that `baseline` made; with --perf also runs or profiles",
     )
-    gate.add_argument("--candidate", type=Path, nargs="+", required=True, metavar="RUN", help="run directory")
-    gate.add_argument("--perf", action="store_true", help="judge speed, from interleaved runs of both sides")
+    gate.add_argument(
+        "--candidate", type=Path, nargs="+", required=True, metavar="RUN", help="run directory, or profile"
+    )
+    gate.add_argument(
+        "--perf", action="store_true", help="judge speed: interleaved runs or profiles, or a stored speed"
+    )
     gate.add_argument("--allow", action="append", default=[], metavar="PART", help="let this part differ, and say so")
     gate.add_argument(
         "--extend",

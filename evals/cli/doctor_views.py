@@ -29,8 +29,12 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
 
 def show_machine(environment: dict[str, Any], devices: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     """This machine and installation."""
+    from evals.perf.abilities import abilities, card_state
+
+    able, cards = abilities(devices), card_state(devices)
     if as_json:
-        print_json({"environment": environment, "devices": list(devices)})
+        known = {"environment": environment, "devices": list(devices), "cards": cards}
+        print_json(known | {"measurable": [asdict(one) for one in able]})
         return
     facts = environment["hardware"] | {"python": environment["python"], "system": environment["system"]}
     rows = [[name, str(value)] for name, value in (facts | environment["libraries"]).items() if value is not None]
@@ -50,3 +54,8 @@ def show_machine(environment: dict[str, Any], devices: Sequence[dict[str, Any]],
         ],
         (2, 3),
     )
+    for card in cards:
+        rows = [[name, str(value)] for name, value in card.items() if value is not None]
+        print_table(f"card {card['device']}", ["", ""], rows)
+    rows = [[one.quantity, "yes" if one.possible else "no", one.detail] for one in able]
+    print_table("what profile can measure here", ["quantity", "", "how, or why not"], rows)

@@ -21,7 +21,15 @@ FEWEST_PAIRS, PAIRS, MOST_PAIRS = 3, 5, 9
 FEWEST_STORED = 10  # runs of a stored baseline, when none can be made beside the candidate
 NOISY = 0.03  # coefficient of variation of the runs of one side above which the machine was not quiet
 ALPHA = 0.05
-MARGINS = {"ttft_ms": 0.05, "tpot_ms": 0.03, "latency_ms": 0.05, "requests_per_s": 0.05, "energy_j": 0.05}
+MARGINS = {
+    "ttft_ms": 0.05,
+    "tpot_ms": 0.03,
+    "latency_ms": 0.05,
+    "e2e_ms": 0.05,
+    "requests_per_s": 0.05,
+    "energy_j": 0.05,
+    "energy_j_per_request": 0.05,
+}
 HIGHER_IS_BETTER = frozenset({"requests_per_s"})
 
 
@@ -51,13 +59,24 @@ def schedule(pairs: int) -> str:
     return "".join("AB" if pair % 2 == 0 else "BA" for pair in range(pairs))
 
 
+def plain(quantity: str) -> str:
+    """A quantity without the case it was measured in: ``tpot_ms`` of ``caption b1 tpot_ms``."""
+    return quantity.rpartition(" ")[2]
+
+
 def judge_pairs(
-    quantity: str, baseline: Sequence[float], candidate: Sequence[float], margin: float | None = None
+    quantity: str,
+    baseline: Sequence[float],
+    candidate: Sequence[float],
+    margin: float | None = None,
+    level: float = ALPHA,
 ) -> SpeedFinding:
     """Judge paired fresh-process runs.
 
     Args:
-        quantity: key of :data:`MARGINS`, or any other with ``margin``.
+        quantity: ends in a key of :data:`MARGINS`, or is any other with ``margin``.
+        level: of the test for being slower; with many quantities a share of 0.05 each (Bonferroni), so that all
+            together raise a false alarm no more often than one.
         baseline, candidate: one positive value a run (its median over requests), pair by pair.
         margin: accepted rise; default by quantity.
 
@@ -68,28 +87,28 @@ def judge_pairs(
     Raises:
         ComparisonError: different numbers of runs, or a value that is not positive.
     """
-    margin = MARGINS[quantity] if margin is None else margin
+    margin = MARGINS[plain(quantity)] if margin is None else margin
     if len(baseline) != len(candidate) or not all(value > 0 for value in (*baseline, *candidate)):
         raise ComparisonError(
             f"{quantity}: {len(baseline)} baseline and {len(candidate)} candidate runs cannot be paired. Give as many "
             "runs of each side, all with a positive value."
         )
     logs = np.log(np.asarray(candidate, dtype=float)) - np.log(np.asarray(baseline, dtype=float))
-    logs = -logs if quantity in HIGHER_IS_BETTER else logs
+    logs = -logs if plain(quantity) in HIGHER_IS_BETTER else logs
     pairs = len(logs)
     if pairs < FEWEST_PAIRS:
         ratio = math.exp(float(logs.mean())) if pairs else 1.0
         reason = f"{pairs} pairs of runs, at least {FEWEST_PAIRS} are needed"
         return SpeedFinding(quantity, INCONCLUSIVE, ratio, None, None, margin, pairs, reason)
     mean, error = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(pairs)
-    half = t_quantile(1 - ALPHA, pairs - 1) * error
+    half, half_slower = (t_quantile(1 - alpha, pairs - 1) * error for alpha in (ALPHA, level))
     limit = math.log1p(margin)
     noise = max(_variation(baseline), _variation(candidate))
     if noise > NOISY:
         outcome, reason = INCONCLUSIVE, f"runs of one side vary by {noise * 100:.1f} %: the machine was not quiet"
     elif mean + half < limit:
         outcome, reason = PASS, f"slower by less than {margin * 100:.0f} % (95 % sure)"
-    elif mean - half > 0 and mean > limit / 2:
+    elif mean - half_slower > 0 and mean > limit / 2:
         outcome, reason = FAIL, f"slower by {math.expm1(mean) * 100:.1f} %, margin {margin * 100:.0f} %"
     else:
         outcome, reason = INCONCLUSIVE, f"{pairs} pairs cannot tell; add two, up to {MOST_PAIRS}"
@@ -109,8 +128,8 @@ def judge_stored(
         stored: at least ten values, one a run.
         candidate: one value a run of the candidate.
     """
-    margin = MARGINS[quantity] if margin is None else margin
-    sign = -1.0 if quantity in HIGHER_IS_BETTER else 1.0
+    margin = MARGINS[plain(quantity)] if margin is None else margin
+    sign = -1.0 if plain(quantity) in HIGHER_IS_BETTER else 1.0
     logs, ours = sign * np.log(np.asarray(stored, dtype=float)), sign * np.log(np.asarray(candidate, dtype=float))
     runs = len(logs)
     if runs < FEWEST_STORED or not len(ours):

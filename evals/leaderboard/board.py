@@ -20,6 +20,7 @@ from evals.compare.panel import Panel, align, pairwise
 from evals.errors import ComparisonError, SpecError
 from evals.files import sha256_json
 from evals.leaderboard.records import Board, Cell, Column, Entry, Group
+from evals.perf.attached import measured_speed
 from evals.statistics import macro_mean, rank_intervals, score_part, significantly_better, tie_groups
 
 CONTROL = "a control, no model"
@@ -185,7 +186,7 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
         rank=None,
         ties="",
         unranked=CONTROL if control else _why_unranked(cells, missing, macro.value, macro.se),
-        efficiency=_efficiency(run.results),
+        efficiency=_efficiency(run.results) | measured_speed(run),
         hardware_key=environment.get("hardware_key"),
         hardware=_hardware(environment.get("hardware") or {}),
     )

@@ -20,6 +20,7 @@ from evals.frozen import FrozenRun, kept_manifest, read_scores, write_scores
 from evals.leaderboard.board import build_board
 from evals.leaderboard.outputs import board_csv, board_json, board_markdown
 from evals.leaderboard.records import Board
+from evals.perf.attached import measured_speed
 
 SCHEMA_VERSION = 1
 _DROPPED = ("published", "tables")  # of a task's results: shown in a run's own report
@@ -66,11 +67,14 @@ def _write_entry(entries: Path, run: RunLike) -> None:
     tasks = list(run.results["tasks"])
     sha256 = write_scores(entries / f"{name}.scores.jsonl.gz", run, tasks)
     results = {task: _kept(result) for task, result in run.results["tasks"].items()}
+    efficiency = dict(run.results.get("efficiency") or {})
+    if speed := measured_speed(run):
+        efficiency["profile"] = speed
     document = {
         "schema_version": SCHEMA_VERSION,
         "scores_sha256": sha256,
         "manifest": kept_manifest(run),
-        "results": {"tasks": results, "efficiency": run.results.get("efficiency", {})},
+        "results": {"tasks": results, "efficiency": efficiency},
     }
     write_json(entries / f"{name}.json", document)
 

@@ -12,7 +12,18 @@ from evals.compare.records import as_json
 from evals.files import write_bytes, write_json
 from evals.leaderboard.records import Board, Cell, Column, Entry, Group
 
-EFFICIENCY = ("requests_per_s", "latency_p50_ms", "peak_allocated_mib", "peak_host_mib", "energy_j")
+EFFICIENCY = (
+    "requests_per_s",
+    "latency_p50_ms",
+    "peak_allocated_mib",
+    "peak_host_mib",
+    "energy_j",
+    "ttft_ms",
+    "tpot_ms",
+    "e2e_ms",
+    "profiled_tokens_per_s",
+    "energy_j_per_request",
+)
 
 
 def board_json(board: Board) -> dict[str, Any]:
