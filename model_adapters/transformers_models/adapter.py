@@ -30,6 +30,8 @@ from model_adapters.omnilmm.fingerprint import weights_fingerprint
 from model_adapters.omnilmm.image_processing import to_rgb
 from model_adapters.omnilmm.quantize import stored_bytes
 from model_adapters.omnilmm.tensor_files import open_tensor_files
+from model_adapters.probe import StageClock
+from model_adapters.torch_probe import TorchProbe
 from model_adapters.transformers_models.choices import choice_ids, score
 from model_adapters.transformers_models.generating import Generated, VisionClock, generate, wait
 from model_adapters.transformers_models.loading import LoadOptions, check_options, context_limit, load_model
@@ -102,6 +104,7 @@ class TransformersAdapter(ModelAdapter):
             options=shown,
             parse_special=parse_special,
         )
+        self.clock = StageClock()
         self._clock = VisionClock(self.model)
         self._threads = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="images")
         parameters = list(self.model.parameters())
@@ -125,7 +128,6 @@ class TransformersAdapter(ModelAdapter):
             torch.cuda.reset_peak_memory_stats(self._device)
 
     def _identified(self, source: Source, options: LoadOptions, more: Mapping[str, Any]) -> dict[str, Any]:
-        parameters = list(self.model.parameters())
         on_cuda = self._device.type == "cuda"
         return {
             "adapter": self.name,
@@ -138,7 +140,7 @@ class TransformersAdapter(ModelAdapter):
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "device": self._device.type,
             "device_name": torch.cuda.get_device_name(self._device) if on_cuda else None,
-            "parameters": sum(parameter.numel() for parameter in parameters),
+            "parameters": self.model.num_parameters(),
             "remote_code": source.remote_code,
             **more,
         }
@@ -166,6 +168,10 @@ class TransformersAdapter(ModelAdapter):
             peaks["peak_allocated_mib"] = torch.cuda.max_memory_allocated(self._device) / MIB
             peaks["peak_reserved_mib"] = torch.cuda.max_memory_reserved(self._device) / MIB
         return {**peaks, "weights_mib": self._weights_bytes / MIB}
+
+    def probe(self) -> ModelProbe:
+        """Tokens' times, batch size and fixed lengths for a profiler; stages are in each response's timing."""
+        return ModelProbe(self)
 
     def stop(self) -> None:
         """Let the batch in flight be the last one."""
@@ -229,6 +235,7 @@ class TransformersAdapter(ModelAdapter):
         found = generate(self.model, self.prompter.tokenizer, encoded, batch, self._clock, ignore_end=self.ignore_end)
         responses = []
         for row, request in enumerate(batch):
+            self.clock.tokens(request.request_id, found.token_s[: len(found.ids[row])])
             text = self.prompter.tokenizer.decode(found.ids[row], skip_special_tokens=True)
             responses.append(
                 Response(
@@ -274,7 +281,8 @@ class TransformersAdapter(ModelAdapter):
         """A batch's tensors, and what reading and preparing its pictures took, a row."""
         refs = {ref.sha256: ref for request in batch for ref in request.images}
         start = time.perf_counter()
-        pictures = dict(zip(refs, self._threads.map(self._open, refs.values()), strict=True))
+        with self.clock.host("image_decode"):
+            pictures = dict(zip(refs, self._threads.map(self._open, refs.values()), strict=True))
         encoded = self.prompter.encode(batch, pictures)
         spent = (time.perf_counter() - start) * MS / len(batch)
         return encoded, [spent if request.images else None for request in batch]
@@ -303,6 +311,22 @@ class TransformersAdapter(ModelAdapter):
         rest = [request for row, request in enumerate(batch) if row not in long]
         answer = self._score_batch if batch[0].choices else self._generate_batch
         return responses + (answer(rest) if rest else [])
+
+
+class ModelProbe(TorchProbe):
+    """The probe of a model of the transformers library."""
+
+    def __init__(self, adapter: TransformersAdapter) -> None:
+        self._adapter = adapter
+        super().__init__(adapter.model, parts={}, tell=lambda clock: setattr(adapter, "clock", clock))
+
+    def set_batch_size(self, size: int) -> bool:
+        self._adapter.batch_size = size
+        return True
+
+    def fixed_length(self, on: bool) -> bool:
+        self._adapter.ignore_end = on
+        return True
 
 
 def batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:

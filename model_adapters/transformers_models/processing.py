@@ -29,10 +29,14 @@ NO_TEMPLATE = "none"
 
 
 class NoVideos(VideoProcessorMixin):
-    """Stands where a processor wants a video processor."""
+    """Stands where a processor wants a video processor, with what some read of it when there is no video."""
 
     merge_size = 2
     temporal_patch_size = 2
+    num_frames = None
+    fps = None
+    slice_mode = False
+    downsample_mode = "16x"
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,7 +219,7 @@ class Prompter:
         """Whether a request without a picture can be prepared; some processors insist on one."""
         try:
             self.encode([Request("probe", (Turn("user", ("?",)),))], {})
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        except (ValueError, TypeError):
             return False
         return True
 

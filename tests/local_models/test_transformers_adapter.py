@@ -15,12 +15,14 @@ import tiny_models
 import torch
 from adapter_contract import ask, plain_picture
 
+import run_eval
 from model_adapters import load_adapter
 from model_adapters.contract import AdapterError, GenerationSettings, Request, Response, Turn
+from model_adapters.probe import TokenClock
 from model_adapters.transformers_models.loading import clean_generation_config
 from model_adapters.transformers_models.source import find_source
 
-SEEING = ["llava", "idefics3", "qwen2_vl", "internvl", "gemma3"]
+SEEING = ["llava", "idefics3", "qwen2_vl", "internvl", "gemma3", "minicpmv"]
 LONG = GenerationSettings(max_new_tokens=12)
 
 
@@ -422,3 +424,40 @@ def test_a_processor_that_works_with_torchvision_only_says_so(folders: dict[str,
     (tmp_path / "processor_config.json").write_text('{"processor_class": "PixtralProcessor"}')
     with pytest.raises(AdapterError, match="torchvision only"):
         load(tmp_path)
+
+
+# -- profiling
+
+
+def test_a_profiler_can_set_batch_and_length_and_hears_of_every_token(folders: dict[str, Path]) -> None:
+    made = load(folders["qwen2"], batch_size=4)
+    probe, clock = made.probe(), TokenClock()
+    assert probe.listen(clock)
+    assert probe.set_batch_size(2)
+    assert probe.fixed_length(True)
+    responses = list(made.generate([ask(f"q{i}", "yes no", generation=LONG) for i in range(3)]))
+    assert {response.usage.new_tokens for response in responses} == {LONG.max_new_tokens}
+    assert {response.timing.batch_size for response in responses} == {1, 2}
+    assert {name: len(times) for name, times in clock.token_s.items()} == {f"q{i}": 12 for i in range(3)}
+
+
+# -- the whole way
+
+
+def test_a_run_from_the_command_line_is_scored_and_says_what_it_ran(folders: dict[str, Path], tmp_path: Path) -> None:
+    place = ["--out", str(tmp_path / "run"), "--cache-dir", str(tmp_path / "cache"), "--no-report", "--quiet"]
+    model = ["--model", "transformers", "--checkpoint", str(folders["idefics3"]), "--device", "cpu"]
+    assert run_eval.main(["run", "shapes_mc", *model, "-o", "batch_size=4", "--limit", "3", *place]) == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["identity"]["model"]["architecture"] == "Idefics3ForConditionalGeneration"
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["tasks"]["shapes_mc"]["n"] == 3
+
+
+def test_a_text_model_is_refused_on_a_task_with_pictures(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--out", str(tmp_path / "run"), "--cache-dir", str(tmp_path / "cache"), "--no-report", "--quiet"]
+    model = ["--model", "transformers", "--checkpoint", str(folders["qwen2"]), "--device", "cpu"]
+    assert run_eval.main(["run", "shapes_mc", *model, "--limit", "3", *place]) == 2
+    assert "takes text only" in capsys.readouterr().err

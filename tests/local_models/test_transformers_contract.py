@@ -1,4 +1,4 @@
-"""The adapter ``transformers`` keeps the contract with six architectures that see, and one that reads."""
+"""The adapter ``transformers`` keeps the contract with seven architectures that see, and one that reads."""
 
 from __future__ import annotations
 
@@ -66,6 +66,11 @@ class TestInternVL(Local):
 class TestGemma3(Local):
     __test__ = True
     kind = "gemma3"
+
+
+class TestMiniCPMV(Local):
+    __test__ = True
+    kind = "minicpmv"
 
 
 class TestPaliGemma(Local):

@@ -27,6 +27,9 @@ from transformers import (
     InternVLForConditionalGeneration,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    MiniCPMV4_6Config,
+    MiniCPMV4_6ForConditionalGeneration,
+    MiniCPMV4_6ImageProcessor,
     PaliGemmaConfig,
     PaliGemmaForConditionalGeneration,
     PreTrainedTokenizerFast,
@@ -229,6 +232,26 @@ def gemma3(folder: Path) -> Path:
     return finish(folder, Gemma3ForConditionalGeneration(config), images, processor, "<start_of_image>")
 
 
+def minicpmv(folder: Path) -> Path:
+    """MiniCPM-V 4.6: slices of any aspect, merged in windows inside the vision tower."""
+    places = {"image": "image", "slice": "slice", "image_id": "image_id"}
+    named = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
+    for name, tag in places.items():
+        named |= {f"{name}_start_token": f"<{tag}>", f"{name}_end_token": f"</{tag}>"}
+    tokenizer = make_tokenizer(folder, named)
+    config = MiniCPMV4_6Config(
+        vision_config={**VISION, "image_size": 64},
+        text_config={"model_type": "qwen2", **TEXT, **ends(tokenizer)},
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+        insert_layer_id=0,
+        image_size=64,
+    )
+    images = MiniCPMV4_6ImageProcessor(scale_resolution=64, patch_size=8, max_slice_nums=3)
+    processor = {"processor_class": "MiniCPMV4_6Processor"}
+    return finish(folder, MiniCPMV4_6ForConditionalGeneration(config), images, processor, "<|image_pad|>")
+
+
 def paligemma(folder: Path) -> Path:
     """No chat template; the whole prompt sees itself."""
     tokenizer = make_tokenizer(folder, {"image_token": "<image>"})
@@ -257,6 +280,7 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "qwen2_vl": qwen2_vl,
     "internvl": internvl,
     "gemma3": gemma3,
+    "minicpmv": minicpmv,
     "paligemma": paligemma,
     "qwen2": qwen2,
 }
