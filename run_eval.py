@@ -326,6 +326,13 @@ def serve(options: argparse.Namespace) -> int:
         adapter.close()
 
 
+def export(options: argparse.Namespace) -> int:
+    """Give a run to another program."""
+    from evals.cli.export_views import show_export
+
+    return show_export(options)
+
+
 def _command_line() -> str:
     """What the user typed, for the record."""
     return f"run_eval.py {shlex.join(sys.argv[1:])}"
@@ -353,26 +360,13 @@ def _write_report(path: Path, out: Path) -> Path:
     return build_report(open_run(path), out).html
 
 
+# Functions by the command they run: `list_` is `list`, `write_tsv` is `write-tsv`.
+_FUNCTIONS = (
+    run, plan, presets, write_tsv, list_, show, prefetch, validate, score, merge,
+    report, import_, doctor, leaderboard, baseline, gate, compare, serve, profile, export,
+)  # fmt: skip
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "run": run,
-    "plan": plan,
-    "presets": presets,
-    "write-tsv": write_tsv,
-    "list": list_,
-    "show": show,
-    "prefetch": prefetch,
-    "validate": validate,
-    "score": score,
-    "merge": merge,
-    "report": report,
-    "import": import_,
-    "doctor": doctor,
-    "leaderboard": leaderboard,
-    "baseline": baseline,
-    "gate": gate,
-    "profile": profile,
-    "compare": compare,
-    "serve": serve,
+    function.__name__.strip("_").replace("_", "-"): function for function in _FUNCTIONS
 }
 
 

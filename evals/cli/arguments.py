@@ -7,6 +7,7 @@ import argparse
 from evals.cli.argument_groups import add_command
 from evals.cli.catalogue_arguments import add_catalogue, add_data
 from evals.cli.decision_arguments import add_compare, add_decisions
+from evals.cli.export_arguments import add_export
 from evals.cli.profile_arguments import add_profile
 from evals.cli.run_arguments import add_finished, add_import, add_runs
 from evals.cli.serve_arguments import add_serve
@@ -30,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     add_decisions(commands)
     add_serve(commands)
     add_profile(commands)
+    add_export(commands)
     doctor = add_command(commands, "doctor", "check this installation and machine", as_json=True)
     doctor.add_argument("--scorers", action="store_true", help="check all metrics and extractors on shipped cases")
     return top
