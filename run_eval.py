@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     """Evaluate, score, report."""
     from evals.cli.run_views import show_results, show_shard
-    from evals.cli.selection import job_of, model_options
-    from evals.executors.recipe import AdapterRecipe
+    from evals.cli.selection import job_of, recipe_of
     from evals.runner import execute
 
     job = job_of(options, _command_line())
-    outcome = execute(job, AdapterRecipe(options.model, model_options(options), options.response_cache))
+    outcome = execute(job, recipe_of(options))
     if job.shard:
         return show_shard(outcome.run, outcome.exit_code)
     show_results(outcome.run, as_json=options.json)
@@ -49,13 +48,11 @@ def plan(options: argparse.Namespace) -> int:
 def presets(options: argparse.Namespace) -> int:
     """One task under several presets."""
     from evals.cli.run_views import show_sensitivity
-    from evals.cli.selection import job_of, model_options, preset_items_of
-    from evals.executors.recipe import AdapterRecipe
+    from evals.cli.selection import job_of, preset_items_of, recipe_of
     from evals.sensitivity import run_presets
 
     job = job_of(options, _command_line(), preset_items_of(options))
-    recipe = AdapterRecipe(options.model, model_options(options), options.response_cache)
-    found = run_presets(job, options.out, recipe)
+    found = run_presets(job, options.out, recipe_of(options))
     show_sensitivity(found, as_json=options.json)
     if not options.no_report:
         from reports.compare_report import build_comparison
@@ -167,6 +164,11 @@ def doctor(options: argparse.Namespace) -> int:
         from evals.doctor import check_scorers
 
         return show_checks(check_scorers(), as_json=options.json)
+    if options.determinism:
+        from evals.cli.doctor_views import show_noise
+        from evals.cli.selection import noise_of
+
+        return show_noise(*noise_of(options), options.out, as_json=options.json)
     from evals.identity import environment
     from model_adapters.devices import device_report
 

@@ -92,6 +92,7 @@ def task_results(spec: TaskSpec, scored: ScoredTask, stored: Mapping[str, Any], 
         "bounds": {"all_wrong": scored.all_wrong, "all_right": scored.all_right},
         "subset": subset,
         "several_pictures": {"samples": stored.get("several_pictures", 0), "policy": spec.image},
+        "plan": stored.get("plan"),
         "chance": spec.chance,
         "weight": stored.get("weight", 1.0),
         "published": [

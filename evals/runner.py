@@ -242,6 +242,7 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
             "wall_s": None,
             "weight": p.item.weight,
             "several_pictures": p.plan.dataset.several_pictures,
+            "plan": p.plan.savings(),
             "spec": asdict(p.item.spec),
         } | {key: value for key, value in known.items() if key == "wall_s"}
         p.plan.questions.save(run.questions_path(name))

@@ -287,6 +287,16 @@ class ModelAdapter(ABC):
         """Memory that loading with these options would take, found without loading; None if it cannot be said."""
         return None
 
+    @classmethod
+    def verify_weights(cls, **options: Any) -> str | None:
+        """Read all stored weights that loading with these options would use, and return their fingerprint; what was
+        remembered of them is corrected. None where there are none on this machine.
+
+        Raises:
+            AdapterError: what was remembered of files of this size and time is not what they hold.
+        """
+        return None
+
     def stop(self) -> None:  # noqa: B027 - an adapter that answers one by one stops when its requests end
         """Begin no further batch: the run was interrupted. Requests already taken may stay unanswered.
 

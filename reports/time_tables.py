@@ -48,9 +48,10 @@ def throughput_table(results: Mapping[str, Any]) -> Table | None:
         efficiency = task.get("efficiency") or {}
         values = [efficiency.get(key) for key in amounts]
         cells = [number_cell(value, fmt.significant(value)) for value in values]
-        rows.append(
-            [text_cell(title(name, task)), *cells, number_cell(wall := efficiency.get("wall_s"), fmt.seconds(wall))]
-        )
+        cells.append(number_cell(wall := efficiency.get("wall_s"), fmt.seconds(wall)))
+        plan = task.get("plan") or {}
+        cells += [count_cell(plan.get(key)) for key in ("encodings_saved", "prefills_saved")]
+        rows.append([text_cell(title(name, task)), *cells])
     if all(cell.sort is None for row in rows for cell in row[1:]):
         return None
     columns = [
@@ -60,6 +61,8 @@ def throughput_table(results: Mapping[str, Any]) -> Table | None:
         Column("New tokens", hint="mean of a request"),
         *([Column("Cost", hint="of all answers, in the currency of the given prices")] if has_cost else []),
         Column("Wall time"),
+        Column("Encodings saved", hint="requests on a picture that another request before them is on"),
+        Column("Prefixes saved", hint="requests whose prompt begins as that of the request before"),
     ]
     return table("throughput", "Throughput and tokens", columns, rows, align=(1, 2, 3))
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.caching.keys import Keys
 from evals.caching.store import ResponseStore
 from evals.controls.planned import PlannedAdapter
 from model_adapters.contract import ModelAdapter, Request, Response, Usage
+
+if TYPE_CHECKING:
+    from model_adapters.probe import Probe
 
 MOST_WAITING = 512  # answers found while the model looks for its next batch
 
@@ -54,6 +57,9 @@ class CachingAdapter(ModelAdapter):
 
     def memory_mib(self) -> Mapping[str, float | None]:
         return self._adapter.memory_mib()
+
+    def probe(self) -> Probe:
+        return self._adapter.probe()
 
     def stop(self) -> None:
         self._adapter.stop()

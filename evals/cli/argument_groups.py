@@ -74,6 +74,7 @@ def add_model(command: argparse.ArgumentParser, default: str | None = "omnilmm")
 def add_running(command: argparse.ArgumentParser) -> None:
     """How far errors are taken, and what is shown and written beside the answers."""
     add_error_rate(command)
+    command.add_argument("--verify", action="store_true", help="read all weights again, whatever is remembered of them")
     command.add_argument(
         "--response-cache", metavar="DIR", help="take answers to the same requests from here, and keep new ones"
     )

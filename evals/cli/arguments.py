@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from evals.cli.argument_groups import add_command
 from evals.cli.catalogue_arguments import add_catalogue, add_data
 from evals.cli.decision_arguments import add_compare, add_decisions
+from evals.cli.doctor_arguments import add_doctor
 from evals.cli.export_arguments import add_export
 from evals.cli.profile_arguments import add_profile
 from evals.cli.run_arguments import add_finished, add_import, add_runs
@@ -32,6 +32,5 @@ def parser() -> argparse.ArgumentParser:
     add_serve(commands)
     add_profile(commands)
     add_export(commands)
-    doctor = add_command(commands, "doctor", "check this installation and machine", as_json=True)
-    doctor.add_argument("--scorers", action="store_true", help="check all metrics and extractors on shipped cases")
+    add_doctor(commands)
     return top

@@ -20,13 +20,20 @@ def change_baseline(options: argparse.Namespace) -> int:
     if options.action == "speed":
         return keep_speed(options)
     runs = [open_run(path) for path in options.runs]
-    margins = margins_of(options.margin)
+    margins, noise = margins_of(options.margin), options.noise
     if options.action == "update":
-        _, changes = update_baseline(options.out, runs, margins=margins, single_reason=options.single)
+        _, changes = update_baseline(options.out, runs, margins=margins, single_reason=options.single, noise_file=noise)
         print("\n".join(changes) or "nothing changed")
         return 0
     if not options.name:
         raise SpecError("baseline create needs --name: what reports call this baseline.")
-    made = create_baseline(runs, options.out, options.name, margins=margins or Margins(), single_reason=options.single)
+    made = create_baseline(
+        runs,
+        options.out,
+        options.name,
+        margins=margins or Margins(),
+        single_reason=options.single,
+        noise_file=noise,
+    )
     print(f"{options.out}: baseline {made.name!r} of {len(made.run.results['tasks'])} tasks")
     return 0

@@ -43,6 +43,7 @@ def add_decisions(commands: Subcommands) -> None:
     baseline.add_argument("--name", help="the baseline's name (create)")
     baseline.add_argument("--out", type=Path, required=True, help="the baseline's folder")
     baseline.add_argument("--single", metavar="REASON", help="why one run must do")
+    baseline.add_argument("--noise", type=Path, metavar="FILE", help="noise floor that `doctor --determinism` wrote")
     baseline.add_argument("--margin", action="append", default=[], metavar="NAME=VALUE", help="0.01 is one point")
 
     gate = add_command(commands, "gate", "pass, fail or inconclusive: a candidate run against a baseline", as_json=True)

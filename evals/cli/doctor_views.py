@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from evals.doctor import Check
+    from evals.plan import TaskPlan
+    from model_adapters.contract import ModelAdapter
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
@@ -25,6 +29,41 @@ def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
                 print(f"{check.name}: {difference}")
         print(f"{len(checks)} checked, {len(wrong)} differ")
     return 2 if wrong else 0
+
+
+def show_noise(
+    plans: Sequence[TaskPlan],
+    load: Callable[[], ModelAdapter],
+    requests: int,
+    batch_size: int,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Ask in several ways, and how often answers and scores changed."""
+    from evals.determinism import floor_json, measure_noise, write_floor
+
+    adapter = load()
+    try:
+        floors = [measure_noise(plan, adapter, requests=requests, batch_size=batch_size) for plan in plans]
+        document = floor_json(floors, adapter)
+    finally:
+        adapter.close()
+    if out is not None:
+        write_floor(out, document)
+        print(f"noise floor: {out}", file=sys.stderr)
+    if as_json:
+        print_json(document)
+        return 0
+    rows = [
+        [floor.task, way.way, f"{floor.n:,}", *(f"{100 * v:.2f}" for v in (way.answers_changed, way.discordance))]
+        for floor in floors
+        for way in floor.ways
+    ]
+    print_table(
+        "against one at a time", ["task", "asked in", "n", "answers changed %", "scores changed %"], rows, (2, 3, 4)
+    )
+    return 0
 
 
 def show_machine(environment: dict[str, Any], devices: Sequence[dict[str, Any]], *, as_json: bool) -> None:

@@ -105,6 +105,7 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, runs_dir: Path
                 "requests": plan.requests,
                 "images": plan.images,
                 "encodings_saved": plan.encodings_saved,
+                "prefills_saved": plan.prefills_saved,
                 "estimated_s": plan.requests / rate.requests_per_s if rate else None,
                 "estimated_from": f"{rate.run_id} ({rate.model})" if rate else None,
                 "licence": item.spec.licence,
@@ -113,9 +114,10 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, runs_dir: Path
     if as_json:
         print_json(rows)
         return
-    titles = {"encodings_saved": "encodings saved", "estimated_s": "estimated s", "estimated_from": "as in run"}
+    titles = {"encodings_saved": "encodings saved", "prefills_saved": "prefixes saved"}
+    titles |= {"estimated_s": "estimated s", "estimated_from": "as in run"}
     columns = [titles.get(name, name) for name in rows[0]] if rows else []
-    print_table("plan", columns, [[_cell(value) for value in row.values()] for row in rows], (3, 5, 6, 7, 8))
+    print_table("plan", columns, [[_cell(value) for value in row.values()] for row in rows], (3, 5, 6, 7, 8, 9))
     for item in items:
         if any(word in item.spec.licence.lower() for word in RESTRICTED):
             print(f"note: {item.spec.name} has the licence {item.spec.licence}; see {item.spec.home}.", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,23 @@ from typing import Any
 
 import yaml
 
+from evals.data import open_dataset
 from evals.data.subset import Subset
 from evals.errors import SpecError, did_you_mean
 from evals.executors.base import ExecutorChoice, Kind
+from evals.executors.recipe import AdapterRecipe
 from evals.executors.shard import Shard, read_shard, take_own_gpu
 from evals.files import cache_dir
 from evals.gate.margins import Margins, read_margins
+from evals.plan import TaskPlan, make_plan
 from evals.runner import Item, Job
 from evals.spec import SuiteEntry, TaskSpec, find_suite, find_task, suite_names, task_names
 from evals.spec.yaml_source import load
 from evals.store import Run
+from model_adapters.registry import adapter_class
 
 CONFIG_FILE = Path("omnilmm-eval.yaml")
+NOISE_BATCH = 16  # requests a batch where the noise floor is measured and none is given
 
 
 def items_of(options: argparse.Namespace) -> tuple[Item, ...]:
@@ -232,6 +238,32 @@ def model_options(options: argparse.Namespace) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise SpecError(f"-o {text!r}: the value is not plain: {error}.") from error
     return chosen
+
+
+def recipe_of(options: argparse.Namespace) -> AdapterRecipe:
+    """How the model of a run is loaded; with ``--verify`` its stored weights are read again first, and named."""
+    chosen = model_options(options)
+    if options.verify:
+        found = adapter_class(options.model).verify_weights(**chosen)
+        print(f"weights read again: {found or 'this adapter has none on disk'}", file=sys.stderr)
+    return AdapterRecipe(options.model, chosen, options.response_cache)
+
+
+def noise_of(options: argparse.Namespace) -> tuple[list[TaskPlan], AdapterRecipe, int, int]:
+    """Plans, model, requests of each task and batch size of ``doctor --determinism``.
+
+    Raises:
+        SpecError: no task, or no whole batch.
+    """
+    if not options.task:
+        raise SpecError("doctor --determinism needs --task: which questions to ask.")
+    size = options.batch_size if isinstance(options.batch_size, int) else NOISE_BATCH
+    if size < 2 or options.limit < 1:
+        raise SpecError(f"--batch-size {size} and --limit {options.limit}: expected at least 2 and 1.")
+    specs = [find_task(name, options.preset or "default") for name in options.task]
+    places = places_of(options)
+    plans = [make_plan(spec, open_dataset(spec, *places, Subset(limit=options.limit))) for spec in specs]
+    return plans, AdapterRecipe(options.model, model_options(options)), options.limit, size
 
 
 def service_of(options: argparse.Namespace) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def create_baseline(
     *,
     margins: Margins | None = None,
     single_reason: str | None = None,
+    noise_file: Path | None = None,
 ) -> Baseline:
     """Write a baseline from finished runs of one model; the first one's scores are kept.
 
@@ -64,6 +65,8 @@ def create_baseline(
         runs: at least two that agree; one only with ``single_reason``.
         folder: new or empty.
         single_reason: why one run must do; stored and shown.
+        noise_file: a noise floor that `doctor --determinism` measured on this model. It is raised by what the runs
+            show; with it, one run does.
 
     Raises:
         ComparisonError: the runs are not of the same model and settings, or their scores disagree.
@@ -72,11 +75,16 @@ def create_baseline(
     """
     if (folder / DOCUMENT).exists():
         raise StoreError(f"{folder} already holds a baseline. Use `baseline update` to replace it, or another folder.")
-    return _write(runs, folder, name, margins or Margins(), single_reason)
+    return _write(runs, folder, name, margins or Margins(), single_reason, noise_file)
 
 
 def update_baseline(
-    folder: Path, runs: Sequence[RunLike], *, margins: Margins | None = None, single_reason: str | None = None
+    folder: Path,
+    runs: Sequence[RunLike],
+    *,
+    margins: Margins | None = None,
+    single_reason: str | None = None,
+    noise_file: Path | None = None,
 ) -> tuple[Baseline, list[str]]:
     """Replace a baseline by newer runs (none: only its margins), and say what changes, one line each.
 
@@ -92,7 +100,7 @@ def update_baseline(
         _write_document(folder, document)
         new = open_baseline(folder)
     else:
-        new = _write(runs, folder, old.name, chosen, single_reason)
+        new = _write(runs, folder, old.name, chosen, single_reason, noise_file)
     return new, _changes(old, new)
 
 
@@ -160,8 +168,16 @@ def _write_document(folder: Path, document: dict[str, Any]) -> None:
     write_bytes(folder / DOCUMENT, (header + text).encode())
 
 
-def _write(runs: Sequence[RunLike], folder: Path, name: str, margins: Margins, single_reason: str | None) -> Baseline:
-    noise = _noise(runs, single_reason)
+def _write(
+    runs: Sequence[RunLike],
+    folder: Path,
+    name: str,
+    margins: Margins,
+    single_reason: str | None,
+    noise_file: Path | None,
+) -> Baseline:
+    measured = _measured_floor(runs, noise_file) if runs and noise_file else {}
+    noise = _with_floor(_noise(runs, single_reason, measured), measured)
     run = runs[0]
     tasks = list(run.results["tasks"])
     kept = ("title", "family", "metric", "headline", "n", "n_requests", "weight", "chance", "statistics", "categories")
@@ -190,12 +206,35 @@ def _kept_result(result: Mapping[str, Any], kept: Sequence[str]) -> dict[str, An
     return short
 
 
-def _noise(runs: Sequence[RunLike], single_reason: str | None) -> dict[str, dict[str, float | None]]:
+def _measured_floor(runs: Sequence[RunLike], noise_file: Path) -> dict[str, dict[str, float]]:
+    """The floor of the runs' tasks as `doctor --determinism` measured it."""
+    from evals.determinism import read_floor
+    from evals.identity import differences
+
+    model = _fixed(runs[0].manifest["identity"]["model"])
+    floor = read_floor(noise_file, lambda measured: differences(_fixed(measured), model))
+    return {task: floor[task] for task in runs[0].results["tasks"] if task in floor}
+
+
+def _with_floor(
+    noise: dict[str, dict[str, float | None]], measured: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float | None]]:
+    for task, floor in measured.items():
+        known = noise.setdefault(task, {"discordance": 0.0, "answers_changed": 0.0})
+        noise[task] = {name: max(known[name] or 0.0, value) for name, value in floor.items()}
+    return noise
+
+
+def _noise(
+    runs: Sequence[RunLike], single_reason: str | None, measured: Mapping[str, Any]
+) -> dict[str, dict[str, float | None]]:
     """How much the runs differ among themselves: the largest share of changed scores and answers, by task."""
-    if not runs or (len(runs) == 1 and not single_reason):
+    known_floor = runs and measured.keys() == runs[0].results["tasks"].keys()
+    if not runs or (len(runs) == 1 and not single_reason and not known_floor):
         raise SpecError(
             "A baseline needs at least two runs of the same model, so that the noise floor is measured. Run it once "
-            "more (another batch size is best), or give --single with the reason why one must do."
+            "more (another batch size is best), give --noise with a floor that `doctor --determinism` measured on all "
+            "its tasks, or give --single with the reason why one must do."
         )
     if len(runs) == 1:
         return {}

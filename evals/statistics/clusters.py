@@ -29,11 +29,20 @@ def cluster_codes(keys: Sequence[Hashable] | NDArray[np.integer[Any]]) -> tuple[
     Keys that are numbers already are best given as an array, which is faster and takes no memory a key.
     """
     if isinstance(keys, np.ndarray):
+        if is_numbered(keys):
+            return keys.astype(np.intp), int(keys.max()) + 1
         _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
         return np.argsort(np.argsort(first))[codes], len(first)
     numbers: dict[Hashable, int] = {}
     codes = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), dtype=np.intp, count=len(keys))
     return codes, len(numbers)
+
+
+def is_numbered(keys: NDArray[np.integer[Any]]) -> bool:
+    """Whether keys are 0 .. G-1 in order of first appearance already, so that they need not be sorted to see it."""
+    if not len(keys) or keys[0] != 0 or keys.min() < 0:
+        return False
+    return bool((np.diff(np.maximum.accumulate(keys)) <= 1).all())
 
 
 def cluster_totals(vectors: Floats, codes: Codes, n_clusters: int) -> Floats:

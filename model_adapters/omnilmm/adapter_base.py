@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from model_adapters.contract import AdapterError, ModelAdapter, Request, Response
+from model_adapters.omnilmm.average import read_parts
 from model_adapters.omnilmm.config import OmniLMMConfig, read_language_config
 from model_adapters.omnilmm.costs import footprint_of, work_of
 from model_adapters.omnilmm.devices import resolve_device, resolve_dtype
@@ -22,6 +23,7 @@ from model_adapters.omnilmm.following import Follower, OnText
 from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
 from model_adapters.omnilmm.quantize import stored_bytes
+from model_adapters.omnilmm.shipped import DEFAULT, resolve_checkpoint
 from model_adapters.omnilmm.tensor_files import open_tensor_files
 from model_adapters.probe import Footprint, StageClock
 from model_adapters.torch_probe import TorchProbe
@@ -106,6 +108,12 @@ class CheckpointAdapter(ModelAdapter):
         del self.model, self.engine, self._module
         if on_cuda:
             torch.cuda.empty_cache()
+
+    @classmethod
+    def verify_weights(cls, checkpoint: str = DEFAULT, average: str | None = None, **_: Any) -> str | None:
+        """Read the checkpoint's tensors again, or those of all checkpoints of a mean."""
+        folders = [part.folder for part in read_parts(average)] if average else [resolve_checkpoint(checkpoint)]
+        return ", ".join(weights_fingerprint(open_tensor_files(folder), verify=True) for folder in folders)
 
     @property
     def _module_device(self) -> torch.device:

@@ -10,28 +10,42 @@ from pathlib import Path
 
 import torch
 
+from model_adapters.contract import AdapterError
 from model_adapters.omnilmm.tensor_files import DTYPE_NAMES, TensorFile
 
 REMEMBERED_ABOVE_BYTES = 64 * 2**20  # smaller checkpoints are hashed in a moment
 _BLOCK = 2**24
 
 
-def weights_fingerprint(files: Mapping[str, TensorFile]) -> str:
+def weights_fingerprint(files: Mapping[str, TensorFile], *, verify: bool = False) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of all stored tensors.
 
     The digest of a large checkpoint is remembered in the user's cache folder, by path, size and modification time of
     its files; nothing is ever written into the checkpoint's own folder.
+
+    Args:
+        verify: read all bytes again, whatever is remembered; what is remembered is corrected.
+
+    Raises:
+        AdapterError: with ``verify``, files of a remembered size and time hold something else.
     """
     paths = sorted({file.path.resolve() for file in files.values()})
     stats = [path.stat() for path in paths]
     key = json.dumps([[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, stats, strict=True)])
     note = _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.txt"
     remember = sum(stat.st_size for stat in stats) > REMEMBERED_ABOVE_BYTES
-    if remember and note.is_file() and len(known := note.read_text().strip()) == 64:
+    known = note.read_text().strip() if remember and note.is_file() else ""
+    if len(known) == 64 and not verify:
         return known
     digest = _hash(files)
     if remember:
         _write_note(note, digest)
+    if known not in ("", digest) and verify:
+        raise AdapterError(
+            f"The weights in {paths[0].parent} are not what they were when their fingerprint was computed, although "
+            f"size and time of the files are: {known[:12]}… then, {digest[:12]}… now. Runs made in between name the "
+            "old one. Restore the files, or run again with them as they are: the fingerprint is corrected."
+        )
     return digest
 
 

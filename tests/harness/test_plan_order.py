@@ -34,7 +34,16 @@ def test_questions_on_one_picture_come_together_in_the_order_of_first_appearance
 def test_rotations_of_one_question_stay_beside_each_other(tmp_path: Path) -> None:
     plan = plan_of(choice_task(tmp_path, n=4, images=2))
     assert ids(plan) == [f"q{i:05d}#{k}" for i in (0, 2, 1, 3) for k in range(4)]
-    assert (plan.requests, plan.images, plan.encodings_saved) == (16, 2, 14)
+    assert (plan.requests, plan.images, plan.encodings_saved, plan.prefills_saved) == (16, 2, 14, 14)
+
+
+def test_rotations_of_a_question_without_a_picture_share_its_beginning(tmp_path: Path) -> None:
+    assert plan_of(choice_task(tmp_path, n=3, images=0)).savings() == {
+        "requests": 12,
+        "images": 0,
+        "encodings_saved": 0,
+        "prefills_saved": 9,
+    }
 
 
 def test_text_questions_keep_the_order_of_the_data(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Weights: saved and loaded in the original layout without loss, and refused with one clear error otherwise."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from model_adapters.contract import AdapterError
 from model_adapters.omnilmm import fingerprint
+from model_adapters.omnilmm.adapter import OmniLMMAdapter
 from model_adapters.omnilmm.checkpoint import save_checkpoint
 from model_adapters.omnilmm.config import OmniLMMConfig
 from model_adapters.omnilmm.fingerprint import weights_fingerprint
@@ -194,6 +196,25 @@ def test_fingerprint_changes_with_any_byte(copy: Path) -> None:
     change(copy, lambda w: w["vpm.norm.bias"].view(torch.int16)[0].add_(1))
     assert weights_fingerprint(open_tensor_files(copy)) != before
     assert len(before) == 64
+
+
+def test_weights_that_changed_unseen_are_found_by_reading_them_again(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprint, "REMEMBERED_ABOVE_BYTES", 0)
+    known = OmniLMMAdapter.verify_weights(checkpoint=str(copy))
+    assert known == OmniLMMAdapter.verify_weights(checkpoint=str(copy)) == weights_fingerprint(open_tensor_files(copy))
+    file = copy / "model.safetensors"
+    time = file.stat()
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(time.st_atime_ns, time.st_mtime_ns))
+    assert weights_fingerprint(open_tensor_files(copy)) == known  # size and time say that nothing changed
+    with pytest.raises(AdapterError, match="are not what they were when their fingerprint was computed"):
+        OmniLMMAdapter.verify_weights(checkpoint=str(copy))
+    assert OmniLMMAdapter.verify_weights(checkpoint=str(copy)) != known
 
 
 def test_fingerprint_of_a_large_checkpoint_is_remembered(
