@@ -8,11 +8,12 @@ finished with more failed samples than allowed · 130 interrupted (state saved).
 from __future__ import annotations
 
 import argparse
+import importlib
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from evals.cli.arguments import parser
 
@@ -36,15 +37,6 @@ def run(options: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def plan(options: argparse.Namespace) -> int:
-    """What a run would do."""
-    from evals.cli.run_views import show_plan
-    from evals.cli.selection import items_of, places_of
-
-    show_plan(items_of(options), *places_of(options), options.runs_dir, as_json=options.json)
-    return 0
-
-
 def presets(options: argparse.Namespace) -> int:
     """One task under several presets."""
     from evals.cli.run_views import show_sensitivity
@@ -61,57 +53,6 @@ def presets(options: argparse.Namespace) -> int:
             written = build_comparison(runs, comparisons, options.out / f"{task}-comparison")
             print(f"report: {written.html}", file=sys.stderr)
     return found.exit_code
-
-
-def write_tsv(options: argparse.Namespace) -> int:
-    """Write a task's samples in VLMEvalKit's layout."""
-    from evals.cli.selection import items_of, places_of
-    from evals.data import open_dataset
-    from evals.data.vlmevalkit import write_vlmevalkit
-    from evals.errors import SpecError
-
-    items = items_of(options)
-    if len(items) > 1:
-        raise SpecError(f"write-tsv writes one task a file; {len(items)} were named. Call it once for each.")
-    dataset = open_dataset(items[0].spec, *places_of(options), items[0].subset)
-    print(f"{options.out}: {write_vlmevalkit(dataset, options.out):,} samples")
-    return 0
-
-
-def list_(options: argparse.Namespace) -> int:
-    """Names that the other commands take."""
-    from evals.cli.catalogue_views import TaskFilter, show_list
-
-    keep = TaskFilter(options.family, options.licence, options.language)
-    show_list(options.what, keep, as_json=options.json)
-    return 0
-
-
-def show(options: argparse.Namespace) -> int:
-    """A task's card."""
-    from evals.cli.card_views import show_card
-    from evals.cli.selection import model_options, places_of
-    from evals.spec import find_task
-    from model_adapters import load_adapter
-
-    adapter = load_adapter(options.model, **model_options(options)) if options.model else None
-    show_card(find_task(options.task, options.preset), *places_of(options), adapter, as_json=options.json)
-    return 0
-
-
-def prefetch(options: argparse.Namespace) -> int:
-    """Get data onto this machine."""
-    from evals.cli.card_views import show_prefetch
-    from evals.cli.selection import places_of, tasks_of
-
-    return show_prefetch(tasks_of(options.names), *places_of(options))
-
-
-def validate(options: argparse.Namespace) -> int:
-    """Check task and suite files."""
-    from evals.cli.catalogue_views import show_validation
-
-    return show_validation(options.names, quick=options.quick, as_json=options.json)
 
 
 def score(options: argparse.Namespace) -> int:
@@ -153,26 +94,6 @@ def report(options: argparse.Namespace) -> int:
         print("\n".join(map(str, export_run(open_run(options.run), options.export))))
     else:
         print(_write_report(options.run, options.out or options.run))
-    return 0
-
-
-def doctor(options: argparse.Namespace) -> int:
-    """Check the installation."""
-    from evals.cli.doctor_views import show_checks, show_machine
-
-    if options.scorers:
-        from evals.doctor import check_scorers
-
-        return show_checks(check_scorers(), as_json=options.json)
-    if options.determinism:
-        from evals.cli.doctor_views import show_noise
-        from evals.cli.selection import noise_of
-
-        return show_noise(*noise_of(options), options.out, as_json=options.json)
-    from evals.identity import environment
-    from model_adapters.devices import device_report
-
-    show_machine(environment({}), device_report(), as_json=options.json)
     return 0
 
 
@@ -246,13 +167,6 @@ def leaderboard(options: argparse.Namespace) -> int:
     return 0
 
 
-def baseline(options: argparse.Namespace) -> int:
-    """Make or update a baseline."""
-    from evals.cli.baseline_command import change_baseline
-
-    return change_baseline(options)
-
-
 def profile(options: argparse.Namespace) -> int:
     """Measure a model, or two in turns."""
     from evals.cli.profile_commands import measure, plan_only
@@ -313,28 +227,6 @@ def _extend(candidate: Run, samples: Mapping[str, tuple[str, ...]]) -> Run:
     return execute(job, AdapterRecipe(asked.model, model_options(asked))).run
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Serve a model."""
-    from evals.cli.selection import model_options, service_of
-    from model_adapters import load_adapter
-    from model_adapters.serving import Service
-    from model_adapters.serving import serve as serve_adapter
-
-    how = Service(**service_of(options))
-    adapter = load_adapter(options.model, **model_options(options))
-    try:
-        return serve_adapter(adapter, how)
-    finally:
-        adapter.close()
-
-
-def export(options: argparse.Namespace) -> int:
-    """Give a run to another program."""
-    from evals.cli.export_views import show_export
-
-    return show_export(options)
-
-
 def _command_line() -> str:
     """What the user typed, for the record."""
     return f"run_eval.py {shlex.join(sys.argv[1:])}"
@@ -362,14 +254,37 @@ def _write_report(path: Path, out: Path) -> Path:
     return build_report(open_run(path), out).html
 
 
-# Functions by the command they run: `list_` is `list`, `write_tsv` is `write-tsv`.
-_FUNCTIONS = (
-    run, plan, presets, write_tsv, list_, show, prefetch, validate, score, merge,
-    report, import_, doctor, leaderboard, baseline, gate, compare, serve, profile, export,
-)  # fmt: skip
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    function.__name__.strip("_").replace("_", "-"): function for function in _FUNCTIONS
+# Commands that write reports stand above, over both rooms; the others stand in evals/cli and are imported when called.
+COMMANDS: dict[str, Callable[[argparse.Namespace], int] | str] = {
+    "run": run,
+    "plan": "evals.cli.catalogue_commands:plan",
+    "presets": presets,
+    "write-tsv": "evals.cli.catalogue_commands:write_tsv",
+    "list": "evals.cli.catalogue_commands:list_",
+    "show": "evals.cli.catalogue_commands:show",
+    "prefetch": "evals.cli.catalogue_commands:prefetch",
+    "validate": "evals.cli.catalogue_commands:validate",
+    "score": score,
+    "merge": merge,
+    "report": report,
+    "import": import_,
+    "doctor": "evals.cli.machine_commands:doctor",
+    "leaderboard": leaderboard,
+    "baseline": "evals.cli.baseline_command:change_baseline",
+    "gate": gate,
+    "profile": profile,
+    "compare": compare,
+    "export": "evals.cli.export_views:show_export",
+    "serve": "evals.cli.machine_commands:serve",
 }
+
+
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    found = COMMANDS[name]
+    if isinstance(found, str):
+        module, _, function = found.partition(":")
+        found = getattr(importlib.import_module(module), function)
+    return cast("Callable[[argparse.Namespace], int]", found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -378,7 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from evals.errors import EvalError
 
     try:
-        return COMMANDS[options.command](options)
+        return _command(options.command)(options)
     except EvalError as error:
         if options.debug:
             raise
