@@ -9,9 +9,9 @@ from typing import Any
 from model_adapters.contract import AdapterError, Capabilities, ModelAdapter, Request, Response
 from model_adapters.openai_api.client import Client
 from model_adapters.openai_api.images import POLICY
-from model_adapters.openai_api.options import PROBES, checked_options
+from model_adapters.openai_api.options import PROBES, ServerOptions, checked_options
 from model_adapters.openai_api.probe import ModelCard, check_images, find_model
-from model_adapters.openai_api.secret import read_secret
+from model_adapters.openai_api.secret import Secret, read_secret
 
 ADAPTER_VERSION = "1"
 
@@ -31,6 +31,9 @@ class OpenAIAdapter(ModelAdapter):
         stream: let answers come in pieces, which gives TTFT, TPOT and the longest gap.
         token_limit: the field for the most tokens: ``max_tokens``, or ``max_completion_tokens`` (OpenAI's newer
             models).
+        choice_scoring: how choices get their likelihood: ``server``, by servers that say they can (ours); or
+            ``first_token``, from the log-probabilities of the answer's first token, for choices of one token (option
+            letters) and servers with ``top_logprobs``.
         image_detail: ``low``, ``high`` or ``auto``; null leaves it to the server.
         extra_body: further fields of every request, for example ``{chat_template_kwargs: {enable_thinking: false}}``.
         accepts: sampling settings beyond the protocol that the server reads: some of ``num_beams``,
@@ -53,6 +56,7 @@ class OpenAIAdapter(ModelAdapter):
         longest_wait_s: float = 120.0,
         stream: bool = False,
         token_limit: str = "max_tokens",  # noqa: S107 - a field's name
+        choice_scoring: str = "server",
         image_detail: str | None = None,
         extra_body: Mapping[str, Any] | None = None,
         accepts: str | None = None,
@@ -69,6 +73,7 @@ class OpenAIAdapter(ModelAdapter):
             longest_wait_s=longest_wait_s,
             stream=stream,
             token_limit=token_limit,
+            choice_scoring=choice_scoring,
             image_detail=image_detail,
             extra_body=extra_body,
             accepts=accepts,
@@ -76,17 +81,9 @@ class OpenAIAdapter(ModelAdapter):
             price_out=price_out,
             ca_file=ca_file,
         )
-        probe = {True: "models", False: "none"}.get(probe, probe) if isinstance(probe, bool) else probe
-        if probe not in PROBES:
-            raise AdapterError(f"The option probe is {probe!r}; expected {', '.join(PROBES)} or false.")
-        if probe == "none" and not model:
-            raise AdapterError("Without a probe the adapter openai needs model: -o model=NAME as the server calls it.")
+        probe = _probe_kind(probe, model)
         self._secret = read_secret(api_key_env, api_key_file)
-        if self._secret.value and not (self._options.is_tls or self._options.is_loopback):
-            raise AdapterError(
-                f"{self._options.base_url} is not encrypted, and the key would be sent over the network for all to "
-                "read. Use https://, or a tunnel to 127.0.0.1."
-            )
+        _refuse_open_key(self._options, self._secret)
         self._client = Client(self._options, self._secret)
         try:
             self._card = self._probed(probe, model)
@@ -97,7 +94,7 @@ class OpenAIAdapter(ModelAdapter):
         self.capabilities = Capabilities(
             max_images=self._card.max_images,
             text_only=self._card.text_only,
-            choice_scoring=self._card.choice_scoring,
+            choice_scoring=self._card.choice_scoring or choice_scoring == "first_token",
             streaming=stream,
         )
 
@@ -124,6 +121,7 @@ class OpenAIAdapter(ModelAdapter):
             "images": POLICY,
             "image_detail": self._options.image_detail,
             "token_limit": self._options.token_limit,
+            "choice_scoring": self._options.choice_scoring,
             "extra_body": dict(self._options.extra_body),
             "accepts": list(self._accepts),
         }
@@ -134,7 +132,7 @@ class OpenAIAdapter(ModelAdapter):
         return self._client.ask(plain, self._card.name, self._accepts)
 
     def score_choices(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Log-likelihood of each request's choices, from a server that says it can (``run_eval.py serve``)."""
+        """Log-likelihood of each request's choices, where the server or the option ``choice_scoring`` gives it."""
         if not self.capabilities.choice_scoring:
             return super().score_choices(requests)
         return self._client.ask(requests, self._card.name, self._accepts)
@@ -146,3 +144,21 @@ class OpenAIAdapter(ModelAdapter):
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def _probe_kind(probe: str | bool, model: str | None) -> str:
+    """One of ``PROBES``. Raises :class:`AdapterError` for another, or where nothing would say which model is meant."""
+    kind = ("models" if probe else "none") if isinstance(probe, bool) else probe
+    if kind not in PROBES:
+        raise AdapterError(f"The option probe is {probe!r}; expected {', '.join(PROBES)} or false.")
+    if kind == "none" and not model:
+        raise AdapterError("Without a probe the adapter openai needs model: -o model=NAME as the server calls it.")
+    return kind
+
+
+def _refuse_open_key(options: ServerOptions, secret: Secret) -> None:
+    if secret.value and not (options.is_tls or options.is_loopback):
+        raise AdapterError(
+            f"{options.base_url} is not encrypted, and the key would be sent over the network for all to read. Use "
+            "https://, or a tunnel to 127.0.0.1."
+        )

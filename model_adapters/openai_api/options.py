@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from model_adapters.contract import AdapterError, did_you_mean
 
 PROBES = ("models", "image", "none")
+CHOICE_SCORING = ("server", "first_token")
+TOP_LOGPROBS = 20  # the most that OpenAI's protocol allows
 TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 # Sampling settings that are no part of OpenAI's protocol; a server must be known to read them.
 EXTENSIONS = ("num_beams", "repetition_penalty", "top_k")
@@ -29,6 +31,7 @@ class ServerOptions:
     longest_wait_s: float
     stream: bool
     token_limit: str
+    choice_scoring: str
     image_detail: str | None
     extra_body: Mapping[str, Any]
     accepts: tuple[str, ...]
@@ -93,6 +96,7 @@ def checked_options(**given: Any) -> ServerOptions:
         ("longest_wait_s", (int, float), lambda v: 0 < v < 1e6),
         ("stream", bool, lambda v: True),
         ("token_limit", str, lambda v: v in TOKEN_LIMITS),
+        ("choice_scoring", str, lambda v: v in CHOICE_SCORING),
         ("image_detail", (str, type(None)), lambda v: v in (None, "low", "high", "auto")),
         ("price_in", (int, float, type(None)), lambda v: v is None or 0 <= v < 1e9),
         ("price_out", (int, float, type(None)), lambda v: v is None or 0 <= v < 1e9),
@@ -105,6 +109,7 @@ def checked_options(**given: Any) -> ServerOptions:
         "longest_wait_s": "seconds above 0",
         "stream": "true or false",
         "token_limit": " or ".join(TOKEN_LIMITS),
+        "choice_scoring": " or ".join(CHOICE_SCORING),
         "image_detail": "low, high or auto",
         "price_in": "a price per million tokens, 0 or more",
         "price_out": "a price per million tokens, 0 or more",

@@ -11,7 +11,7 @@ from typing import Any
 
 from model_adapters.contract import AdapterError, Request
 from model_adapters.openai_api.images import data_url
-from model_adapters.openai_api.options import ServerOptions
+from model_adapters.openai_api.options import TOP_LOGPROBS, ServerOptions
 
 _MARK = "\x00image\x00"  # control characters are escaped in JSON, so that no question can contain its encoded form
 _ENCODED_MARK = json.dumps(_MARK).encode()
@@ -29,10 +29,12 @@ def body_of(request: Request, model: str, options: ServerOptions, accepts: tuple
     """
     fields: dict[str, Any] = {"model": model, "messages": _messages(request, options)}
     fields |= _sampling(request, options, accepts)
-    if options.stream:
-        fields |= {"stream": True, "stream_options": {"include_usage": True}}
-    if request.choices:
+    if request.choices and options.choice_scoring == "first_token":
+        fields |= {options.token_limit: 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
+    elif request.choices:
         fields["score_choices"] = list(request.choices)
+    elif options.stream:
+        fields |= {"stream": True, "stream_options": {"include_usage": True}}
     fields |= options.extra_body
     text = json.dumps(fields, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
     images = request.images

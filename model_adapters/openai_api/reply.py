@@ -25,6 +25,7 @@ class Reply:
         finish: the server's finish_reason.
         usage: the server's usage object.
         scores: the server's choice scores, for likelihood requests.
+        first: the likeliest first tokens with their log-probabilities, for likelihood requests.
         arrivals_s: monotonic time of each piece with tokens, when streaming.
     """
 
@@ -32,6 +33,7 @@ class Reply:
     finish: str | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     scores: list[dict[str, Any]] | None = None
+    first: list[dict[str, Any]] | None = None
     arrivals_s: list[float] = field(default_factory=list)
 
     def take_document(self, body: bytes) -> None:
@@ -47,6 +49,8 @@ class Reply:
             self._take_content(choice["message"].get("content"))
             self.finish = choice.get("finish_reason")
             self.scores = choice.get("score_choices")
+            if choice.get("logprobs"):
+                self.first = choice["logprobs"]["content"][0]["top_logprobs"]
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise UnsettledError(_unreadable(error, body)) from None
 
@@ -69,7 +73,6 @@ class Reply:
                 if is_token or (self.finish and not self.arrivals_s):
                     self.arrivals_s.append(now_s)
                 self._take_content(delta.get("content"))
-                self.scores = choice.get("score_choices") or self.scores
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise UnsettledError(_unreadable(error, data)) from None
 
@@ -109,7 +112,9 @@ def response_of(request: Request, reply: Reply, options: ServerOptions, begin_s:
     timing = _timing(reply, usage.new_tokens, begin_s, end_s)
     if not request.choices:
         return Response(request.request_id, "".join(reply.text), finish, usage=usage, timing=timing)
-    scores, tokens = _scores(request, reply)
+    scores, tokens = (
+        first_token_scores(request, reply) if options.choice_scoring == "first_token" else _scores(request, reply)
+    )
     return Response(request.request_id, choice_scores=scores, choice_tokens=tokens, usage=usage, timing=timing)
 
 
@@ -126,6 +131,29 @@ def _timing(reply: Reply, new_tokens: int | None, begin_s: float, end_s: float) 
         tpot_ms=spread_ms / (new_tokens - 1) if new_tokens is not None and new_tokens > 1 and gaps else None,
         longest_gap_ms=max(gaps) * MS if gaps else None,
     )
+
+
+def first_token_scores(request: Request, reply: Reply) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Log-probability of each choice as the answer's first token; spellings with blanks around count together.
+
+    Raises:
+        RefusedError: no log-probabilities, or a choice that is not among the likeliest tokens: how likely it is, is
+            unknown then, and no number stands for that.
+    """
+    if not reply.first:
+        raise RefusedError("The server gave no log-probabilities (top_logprobs).", of_server=False)
+    shares: dict[str, float] = {}
+    for entry in reply.first:
+        token, logprob = str(entry["token"]).strip(), float(entry["logprob"])
+        shares[token] = shares.get(token, 0.0) + math.exp(min(logprob, 0.0))
+    unknown = [choice for choice in request.choices if not shares.get(choice.strip())]
+    if unknown:
+        raise RefusedError(
+            f"The choice {unknown[0]!r} is not among the {len(reply.first)} likeliest first tokens, so its likelihood "
+            "is unknown. Choices must be single tokens, such as option letters.",
+            of_server=False,
+        )
+    return tuple(min(0.0, math.log(shares[c.strip()])) for c in request.choices), (1,) * len(request.choices)
 
 
 def _scores(request: Request, reply: Reply) -> tuple[tuple[float, ...], tuple[int, ...]]:

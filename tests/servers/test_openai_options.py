@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import ssl
 import subprocess
@@ -57,6 +58,7 @@ def refused(match: str, **options: Any) -> str:
         ({"base_url": URL, "retries": -1}, "retries"),
         ({"base_url": URL, "timeout_s": 0}, "timeout_s"),
         ({"base_url": URL, "token_limit": "n_predict"}, "max_completion_tokens"),
+        ({"base_url": URL, "choice_scoring": "guess"}, "server or first_token"),
         ({"base_url": URL, "image_detail": "best"}, "low, high or auto"),
         ({"base_url": URL, "price_in": 1.0}, "price_out"),
         ({"base_url": URL, "accepts": "topk"}, "Did you mean 'top_k'"),
@@ -273,7 +275,41 @@ def test_any_text_arrives_as_it_was(text: str, images: int) -> None:
 def _options() -> Any:
     from model_adapters.openai_api.options import ServerOptions
 
-    return ServerOptions(URL, 1, 0, 1.0, 1.0, False, "max_tokens", None, {}, (), None, None, None)
+    return ServerOptions(URL, 1, 0, 1.0, 1.0, False, "max_tokens", "server", None, {}, (), None, None, None)
+
+
+def test_choices_of_one_token_are_scored_from_the_first_tokens_log_probabilities(start: Start) -> None:
+    async def offer(request: web.Request, fields: dict[str, Any]) -> web.StreamResponse:
+        top = [{"token": token, "logprob": math.log(p)} for token, p in (("A", 0.5), (" A", 0.25), ("B", 0.125))]
+        choice = {
+            "message": {"content": "A"},
+            "logprobs": {"content": [{"top_logprobs": top}]},
+            "finish_reason": "length",
+        }
+        return web.json_response({"choices": [choice]})
+
+    stub = start(offer)
+    adapter = load_adapter("openai", base_url=stub.url, choice_scoring="first_token", stream=True)
+    asked = [
+        Request("known", ask("q").turns, choices=("A", "B")),
+        Request("unknown", ask("q").turns, choices=("A", "C")),
+    ]
+    got = {response.request_id: response for response in adapter.score_choices(asked)}
+    adapter.close()
+    assert got["known"].choice_scores == pytest.approx((math.log(0.75), math.log(0.125)))
+    assert got["known"].choice_tokens == (1, 1)
+    failure = got["unknown"].failure
+    assert failure is not None
+    assert "'C' is not among the 3 likeliest" in failure.message
+    assert (stub.bodies[0]["max_tokens"], stub.bodies[0]["top_logprobs"], "stream" in stub.bodies[0]) == (1, 20, False)
+
+
+def test_a_server_without_log_probabilities_says_so(start: Start) -> None:
+    adapter = load_adapter("openai", base_url=start().url, choice_scoring="first_token")
+    (response,) = adapter.score_choices([Request("r", ask("q").turns, choices=("A", "B"))])
+    adapter.close()
+    assert response.failure is not None
+    assert "top_logprobs" in response.failure.message
 
 
 # -- waiting
