@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from model_adapters.omnilmm.decoding import Row, decode, prefill
+from model_adapters.omnilmm.decoding import decode, prefill
 from model_adapters.omnilmm.modeling import OmniLMM
+from model_adapters.omnilmm.packing import Row
 
 QUESTION = [{"role": "user", "content": "What is in the image? Describe it in one sentence."}]
 

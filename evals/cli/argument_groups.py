@@ -67,8 +67,13 @@ def add_model(command: argparse.ArgumentParser, default: str | None = "omnilmm")
     model.add_argument("--checkpoint", help="folder of weights, or the name of a shipped checkpoint")
     model.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
     model.add_argument("--device", help="auto, cpu, cuda or cuda:N")
-    model.add_argument("--batch-size", type=int, help="requests a batch")
+    model.add_argument("--batch-size", type=_batch_size, help="requests a batch, or auto")
+    model.add_argument("--mode", help="fast, plain (one by one), or reference (as the original: three beams)")
     model.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="any other option")
+
+
+def _batch_size(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def add_running(command: argparse.ArgumentParser) -> None:

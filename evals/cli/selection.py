@@ -227,7 +227,7 @@ def margins_of(pairs: list[str]) -> Margins | None:
 
 def model_options(options: argparse.Namespace) -> dict[str, Any]:
     """Options for the adapter: the named flags that were given, and every ``-o key=value`` as a YAML scalar."""
-    named = {name: getattr(options, name) for name in ("checkpoint", "dtype", "device", "batch_size")}
+    named = {name: getattr(options, name, None) for name in ("checkpoint", "dtype", "device", "batch_size", "mode")}
     chosen: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     for text in options.option:
         key, equals, value = text.partition("=")

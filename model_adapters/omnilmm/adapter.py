@@ -20,14 +20,16 @@ class OmniLMMAdapter(CheckpointAdapter):
         checkpoint: a folder in the original layout, or the name of a shipped checkpoint.
         dtype: ``auto`` (bfloat16 on CUDA, float32 on the CPU), ``float32``, ``bfloat16``, ``float16``.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:N``.
-        batch_size: rows computed at a time; answers do not depend on it (in fp32).
+        batch_size: rows computed at a time, or ``auto``; answers do not depend on it (in fp32).
         vision_batch_size: pictures encoded at a time.
         feature_cache_mib: visual tokens kept for later questions on the same picture.
         apply_exif: turn pictures as their EXIF orientation says (original: no).
         parse_special: read ``<image>``, ``</s>``, ``<unk>`` in questions as control tokens (original: yes; here: no).
         truncate: cut the end of prompts that are too long (original: yes; here such a request fails).
         text_only: answer requests without an image by the language model alone (the original cannot).
-        mode: ``fast``, or ``reference``: one request at a time, nothing shared and nothing kept.
+        mode: ``fast``; ``plain``: one request at a time, nothing shared and nothing kept; ``reference``: plain, and
+            decoded as the original ``chat`` does, by ``generate`` with three beams and repetition penalty 1.2.
+        graphs: record each decoding step once and replay it (CUDA graphs); nothing changes on the CPU.
         lora: folder of a LoRA adapter in PEFT's format, merged while the weights are read.
         average: load the mean of these checkpoints, ``a,b`` or ``a:0.25,b:0.75``, in the place of ``checkpoint``.
         quantize: ``int8`` or ``int4``: the decoder's matrices, by torchao (pip install 'omnilmm-eval[quantize]').
@@ -41,7 +43,7 @@ class OmniLMMAdapter(CheckpointAdapter):
         checkpoint: str = DEFAULT,
         dtype: str = "auto",
         device: str = "auto",
-        batch_size: int = 64,
+        batch_size: int | str = "auto",
         vision_batch_size: int = 32,
         feature_cache_mib: float = 512.0,
         apply_exif: bool = False,
@@ -49,6 +51,7 @@ class OmniLMMAdapter(CheckpointAdapter):
         truncate: bool = False,
         text_only: bool = False,
         mode: str = "fast",
+        graphs: bool = True,
         lora: str | None = None,
         average: str | None = None,
         quantize: str | None = None,
@@ -63,6 +66,7 @@ class OmniLMMAdapter(CheckpointAdapter):
             parse_special=parse_special,
             truncate=truncate,
             text_only=text_only,
+            graphs=graphs,
         )
         variant = Variant(lora, average, quantize, quantize_vision)
         model, folder, made_of = load_variant(OmniLMM, checkpoint, variant, dtype, device)

@@ -30,9 +30,9 @@ from model_adapters.torch_probe import TorchProbe
 
 ADAPTER_VERSION = "1"
 MIB = 2**20
-MODES = ("fast", "reference")
+MODES = ("fast", "plain", "reference")
 # Options of the engine that cannot change an answer (beyond rounding) and are no part of a model's identity.
-_SPEED_ONLY = ("batch_size", "vision_batch_size", "feature_cache_mib", "share_prefix")
+_SPEED_ONLY = ("batch_size", "vision_batch_size", "feature_cache_mib", "share_prefix", "graphs")
 
 
 class CheckpointAdapter(ModelAdapter):
@@ -169,16 +169,20 @@ def checkpoint_footprint(folder: Path, dtype: str, device: str, vision_batch: in
 
 
 def engine_options(mode: str, **options: Any) -> EngineOptions:
-    """Options of the engine; ``reference`` turns off everything that only makes it faster.
+    """Options of the engine for a mode.
+
+    ``fast`` shares and batches; ``plain`` turns off everything that only makes it faster and answers one request at a
+    time with its own settings; ``reference`` is plain with the decoding of the original ``chat``: three beams and a
+    repetition penalty of 1.2 by transformers' ``generate``, whatever the task says (unless it samples).
 
     Raises:
         AdapterError: unknown mode.
     """
     if mode not in MODES:
         raise AdapterError(f"Unknown mode {mode!r}; expected one of {', '.join(MODES)}.")
-    if mode == "reference":
+    if mode != "fast":
         slow = {"batch_size": 1, "vision_batch_size": 1, "feature_cache_mib": 0.0, "share_prefix": False}
-        options = {**options, **slow}
+        options = {**options, **slow, "original_decoding": mode == "reference"}
     return EngineOptions(**options)
 
 

@@ -10,6 +10,7 @@ from model_adapters.contract import AdapterError, GenerationSettings, ImageRef, 
 from model_adapters.omnilmm.config import LanguageConfig
 from model_adapters.omnilmm.prompt import Messages, Prompt
 
+DEFAULT_TOKENS = 2**17
 WINDOW_BATCHES = 4  # requests are looked at this many batches ahead
 
 
@@ -97,16 +98,20 @@ def fitting(prompt: Prompt, config: LanguageConfig, *, truncate: bool) -> Prompt
     )
 
 
-def plan_batches(asked: Sequence[Asked], batch_size: int) -> list[list[Asked]]:
-    """Put requests of one window into batches.
+def plan_batches(asked: Sequence[Asked], batch_size: int, most_tokens: int = DEFAULT_TOKENS) -> list[list[Asked]]:
+    """Put requests of one window into batches; the same requests always give the same batches.
 
-    Requests with other generation settings never share a batch. Where images are asked about more than once, the order
-    of arrival is kept, which has their questions side by side; else prompts of like length go together.
+    Requests with other generation settings never share a batch. Where pictures are asked about more than once, the
+    order of arrival is kept, which has their questions side by side; else prompts of like length go together.
+
+    Args:
+        batch_size: rows of a batch (beams count as rows).
+        most_tokens: ids of a batch, those that may still be generated included; a single request may have more.
     """
     groups: dict[tuple[GenerationSettings, bool], list[Asked]] = {}
     for item in asked:
         groups.setdefault((item.request.generation, item.image is None), []).append(item)
-    batches = []
+    batches: list[list[Asked]] = []
     for (settings, _), group in groups.items():
         images = {item.image.sha256 for item in group if item.image is not None}
         if len(images) * 1.5 > len(group) or not images:
@@ -116,6 +121,12 @@ def plan_batches(asked: Sequence[Asked], batch_size: int) -> list[list[Asked]]:
                 sha256: i for i, sha256 in enumerate(dict.fromkeys(item.image.sha256 for item in group if item.image))
             }
             group.sort(key=lambda item: first_seen[item.image.sha256] if item.image else -1)
-        size = max(1, batch_size // settings.num_beams)
-        batches += [group[begin : begin + size] for begin in range(0, len(group), size)]
+        rows, tokens = max(1, batch_size // settings.num_beams), 0
+        for number, item in enumerate(group):
+            cost = (len(item.prompt.ids) + settings.max_new_tokens) * settings.num_beams
+            tokens += cost
+            if number == 0 or len(batches[-1]) == rows or tokens > most_tokens:
+                batches.append([])
+                tokens = cost
+            batches[-1].append(item)
     return batches

@@ -14,8 +14,10 @@ from torch import Tensor
 from transformers.generation.configuration_utils import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessor, LogitsProcessorList
 
-from model_adapters.omnilmm.decoding import Row, penalise, prompt_embeddings
+from model_adapters.omnilmm.choosing import penalise
+from model_adapters.omnilmm.decoding import prompt_embeddings
 from model_adapters.omnilmm.language import MiniCPMDecoder
+from model_adapters.omnilmm.packing import Row
 
 
 class OriginalRepetitionPenalty(LogitsProcessor):

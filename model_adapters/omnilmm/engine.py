@@ -14,14 +14,11 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from model_adapters.contract import (
     AdapterError,
@@ -42,21 +39,22 @@ from model_adapters.omnilmm.batching import (
     windows,
 )
 from model_adapters.omnilmm.beam_search import beam_search
-from model_adapters.omnilmm.decoding import Continuation, Row, TokenChoice, decode, prefill
-from model_adapters.omnilmm.features import FeatureStore
+from model_adapters.omnilmm.choosing import TokenChoice
+from model_adapters.omnilmm.decoding import Continuation, decode, prefill
+from model_adapters.omnilmm.devices import batch_limits, wait_for
 from model_adapters.omnilmm.following import Follower, watch
-from model_adapters.omnilmm.image_processing import normalise, squash
+from model_adapters.omnilmm.graphs import StepGraphs
 from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
+from model_adapters.omnilmm.packing import Row
+from model_adapters.omnilmm.pictures import PictureEncoder, Pictures
 from model_adapters.omnilmm.prompt import PromptBuilder
 from model_adapters.omnilmm.scoring import choice_log_likelihoods
 from model_adapters.probe import StageClock
 
-IMAGE_THREADS = 4
+ORIGINAL_DECODING = {"num_beams": 3, "repetition_penalty": 1.2}  # of the original's ``chat`` when it does not sample
 MS = 1000.0
 NO_TOKEN = -1  # an id that no token has
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class EngineOptions:
     """How requests are answered.
 
     Attributes:
-        batch_size: rows computed at a time (beams count as rows).
+        batch_size: rows computed at a time (beams count as rows), or ``auto``.
         vision_batch_size: pictures encoded at a time.
         feature_cache_mib: visual tokens kept for later batches.
         share_prefix: read the common beginning of prompts once per picture.
@@ -72,9 +70,11 @@ class EngineOptions:
         parse_special: texts may hold control tokens, as in the original.
         truncate: cut prompts that are too long, as the original does.
         text_only: answer requests without an image.
+        original_decoding: three beams and repetition penalty 1.2, whatever a request says (unless it samples).
+        graphs: replay recorded decoding steps on CUDA.
     """
 
-    batch_size: int = 64
+    batch_size: int | str = "auto"
     vision_batch_size: int = 32
     feature_cache_mib: float = 512.0
     share_prefix: bool = True
@@ -82,41 +82,41 @@ class EngineOptions:
     parse_special: bool = False
     truncate: bool = False
     text_only: bool = False
-
-
-@dataclass(slots=True)
-class _Pictures:
-    """The pictures of one batch: features by position, position by digest, and what each first use cost."""
-
-    features: Tensor | None = None
-    position: dict[str, int] = field(default_factory=dict)
-    image_ms: dict[str, float] = field(default_factory=dict)  # of pictures that were decoded for this batch
-    vision_ms: dict[str, float] = field(default_factory=dict)
-
-    def cost(self, item: Asked) -> tuple[float | None, float | None]:
-        """(image_ms, vision_ms) of a request; who comes first pays, who reuses pays 0.0."""
-        if item.image is None:
-            return None, None
-        return self.image_ms.pop(item.image.sha256, 0.0), self.vision_ms.pop(item.image.sha256, 0.0)
+    original_decoding: bool = False
+    graphs: bool = True
 
 
 class Engine:
     """Answers requests with one model."""
 
     def __init__(self, model: OmniLMM | MiniCPM, options: EngineOptions = EngineOptions()) -> None:
-        if options.batch_size < 1 or options.vision_batch_size < 1:
-            raise AdapterError(f"batch_size is {options.batch_size}; expected at least 1.")
         self.options = options
         self.stopped = False  # set from a signal handler: the batch in flight is the last one
-        self.clock = StageClock()  # told where stages begin and end while somebody measures
+        self._clock = StageClock()
         self.ignore_end = False  # a profiler's answers have a fixed length
-        self._vision = model if isinstance(model, OmniLMM) else None
+        self._is_image_model = isinstance(model, OmniLMM)
         self._llm: MiniCPMDecoder = model.llm
         self._tokenizer = model.tokenizer
         self._query_num = model.config.query_num if isinstance(model, OmniLMM) else 0
+        use_graphs = options.graphs and model.llm.device.type == "cuda"
+        self._graphs = StepGraphs(model.llm) if use_graphs else None
+        self._batch = batch_limits(options.batch_size, options.vision_batch_size, model.llm)
         self._builder = PromptBuilder(model.tokenizer, self._query_num, parse_special=options.parse_special)
-        self._store = FeatureStore(options.feature_cache_mib)
-        self._threads = ThreadPoolExecutor(IMAGE_THREADS, thread_name_prefix="images")
+        self._pictures = PictureEncoder(
+            model if isinstance(model, OmniLMM) else None,
+            batch_size=options.vision_batch_size,
+            cache_mib=options.feature_cache_mib,
+            apply_exif=options.apply_exif,
+        )
+
+    @property
+    def clock(self) -> StageClock:
+        """Told where stages begin and end while somebody measures."""
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: StageClock) -> None:
+        self._clock = self._pictures.clock = clock
 
     def generate(self, requests: Iterable[Request], follower: Follower | None = None) -> Iterator[Response]:
         """Answer requests, in an order that suits the engine; a follower hears answers grow."""
@@ -128,22 +128,24 @@ class Engine:
 
     def close(self) -> None:
         """Stop the threads and forget kept features."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._store.clear()
+        self._pictures.close()
 
     def forget(self) -> None:
         """Drop features kept for later batches."""
-        self._store.clear()
+        self._pictures.forget()
 
     def _serve(
         self, requests: Iterable[Request], answer: Callable[[list[Asked]], list[Response]]
     ) -> Iterator[Response]:
-        for window in windows(requests, WINDOW_BATCHES * self.options.batch_size):
+        for window in windows(requests, WINDOW_BATCHES * self._batch.rows):
             asked, failed = self._prepare(window)
             yield from failed
-            for batch in plan_batches(asked, self.options.batch_size):
+            batches = plan_batches(asked, self._batch.rows, self._batch.tokens)
+            for number, batch in enumerate(batches):
                 if self.stopped:
                     return
+                if self.options.share_prefix:
+                    self._pictures.look_ahead([item.image for item in chain(*batches[number : number + 2])])
                 yield from self._isolate(batch, answer)
 
     def _prepare(self, window: Sequence[Request]) -> tuple[list[Asked], list[Response]]:
@@ -154,9 +156,11 @@ class Engine:
         for request in window:
             try:
                 messages, image = messages_and_image(
-                    request, image_model=self._vision is not None, text_only=self.options.text_only
+                    request, image_model=self._is_image_model, text_only=self.options.text_only
                 )
                 texts.append(self._builder.spell(messages, with_image=image is not None))
+                if self.options.original_decoding and not request.generation.do_sample:
+                    request = replace(request, generation=replace(request.generation, **ORIGINAL_DECODING))
                 kept.append((request, image))
             except AdapterError as error:
                 failed.append(failure(request, error))
@@ -180,7 +184,7 @@ class Engine:
                 yield failure(batch[0].request, error)
                 return
             if isinstance(error, torch.OutOfMemoryError):
-                self._store.clear()
+                self._pictures.forget()
                 torch.cuda.empty_cache()
         else:
             yield from responses
@@ -191,14 +195,14 @@ class Engine:
 
     def _generate_batch(self, batch: list[Asked], follower: Follower | None = None) -> list[Response]:
         begin = time.perf_counter()
-        pictures = self._encode(batch)
+        pictures = self._pictures.encode([item.image for item in batch])
         settings = batch[0].request.generation
         if settings.num_beams > 1:
             return self._beam_batch(batch, pictures, settings, begin)
         start = time.perf_counter()
         with self.clock.device("prefill"):
             read = prefill(self._llm, self._rows(batch, pictures), pictures.features, share=self.options.share_prefix)
-        self._wait()
+        wait_for(self._llm.device)
         prefill_ms = (time.perf_counter() - start) * MS / len(batch)
         start = time.perf_counter()
         config = self._llm.language_config
@@ -210,6 +214,7 @@ class Engine:
                 eos_id=NO_TOKEN if self.ignore_end else config.eos_token_id,
                 bos_id=config.bos_token_id,
                 choice=_token_choice(batch, settings),
+                graphs=self._graphs,
                 is_complete=watch(
                     self._tokenizer, [item.request.request_id for item in batch], settings.stop, follower
                 ),
@@ -219,7 +224,7 @@ class Engine:
         responses = []
         for item, answer in zip(batch, answers, strict=True):
             self.clock.tokens(item.request.request_id, answer.times_s)
-            image_ms, vision_ms = pictures.cost(item)
+            image_ms, vision_ms = pictures.cost(item.image)
             timing = Timing(
                 image_ms=image_ms,
                 vision_ms=vision_ms,
@@ -234,7 +239,7 @@ class Engine:
         return responses
 
     def _beam_batch(
-        self, batch: list[Asked], pictures: _Pictures, settings: GenerationSettings, begin: float
+        self, batch: list[Asked], pictures: Pictures, settings: GenerationSettings, begin: float
     ) -> list[Response]:
         start = time.perf_counter()
         with self.clock.device("decode"):
@@ -250,7 +255,7 @@ class Engine:
         decode_ms, batch_ms = (end - start) * MS / len(batch), (end - begin) * MS  # prefill is not told apart
         responses = []
         for item, ids in zip(batch, answers, strict=True):
-            image_ms, vision_ms = pictures.cost(item)
+            image_ms, vision_ms = pictures.cost(item.image)
             timing = Timing(image_ms, vision_ms, None, decode_ms, batch_ms, len(batch))
             finished = ids[-1:] == [self._llm.language_config.eos_token_id]
             responses.append(self._response(item, ids, finished, timing))
@@ -259,11 +264,11 @@ class Engine:
     def _score_batch(self, batch: list[Asked]) -> list[Response]:
         begin = time.perf_counter()
         tokens = [self._choice_ids(item.request) for item in batch]
-        pictures = self._encode(batch)
+        pictures = self._pictures.encode([item.image for item in batch])
         start = time.perf_counter()
         with self.clock.device("prefill"):
             read = prefill(self._llm, self._rows(batch, pictures), pictures.features, share=self.options.share_prefix)
-        self._wait()
+        wait_for(self._llm.device)
         prefill_ms = (time.perf_counter() - start) * MS / len(batch)
         start = time.perf_counter()
         with self.clock.device("decode"):
@@ -272,7 +277,7 @@ class Engine:
         decode_ms, batch_ms = (end - start) * MS / len(batch), (end - begin) * MS
         responses = []
         for item, sums, ids in zip(batch, scores, tokens, strict=True):
-            image_ms, vision_ms = pictures.cost(item)
+            image_ms, vision_ms = pictures.cost(item.image)
             responses.append(
                 Response(
                     item.request.request_id,
@@ -292,44 +297,7 @@ class Engine:
             )
         return ids
 
-    def _encode(self, batch: Sequence[Asked]) -> _Pictures:
-        """Features of a batch's distinct pictures: kept ones, and new ones in as few vision batches as may be."""
-        refs = {item.image.sha256: item.image for item in batch if item.image is not None}
-        pictures = _Pictures(position={sha256: i for i, sha256 in enumerate(refs)})
-        if not refs or self._vision is None:
-            return pictures
-        found = {sha256: self._store.get(sha256) for sha256 in refs}
-        new = [sha256 for sha256, features in found.items() if features is None]
-        step = self.options.vision_batch_size
-        for begin in range(0, len(new), step):
-            names = new[begin : begin + step]
-            decoded = list(self._threads.map(self._decode_picture, [refs[name] for name in names]))
-            pictures.image_ms |= {name: ms for name, (_, ms) in zip(names, decoded, strict=True)}
-            start = time.perf_counter()
-            pixels = torch.from_numpy(normalise([square for square, _ in decoded]))  # (n, 3, side, side)
-            with self.clock.device("h2d"):
-                pixels = pixels.to(self._vision.device, self._vision.dtype)
-            features = self._vision.image_features(pixels)
-            self._wait()
-            spent_ms = (time.perf_counter() - start) * MS / len(names)
-            for name, one in zip(names, features, strict=True):
-                found[name] = one
-                pictures.vision_ms[name] = spent_ms
-                self._store.put(name, one.clone())
-        pictures.features = torch.stack([features for features in found.values() if features is not None])
-        return pictures
-
-    def _decode_picture(self, ref: ImageRef) -> tuple[Pixels, float]:
-        """Read, decode and squash one picture; also how long that took."""
-        assert self._vision is not None
-        start = time.perf_counter()
-        with self.clock.host("image_decode"):
-            image = ref.open()
-        with self.clock.host("resize"):
-            square = squash(image, self._vision.config.image_size, apply_exif=self.options.apply_exif)
-        return square, (time.perf_counter() - start) * MS
-
-    def _rows(self, batch: Sequence[Asked], pictures: _Pictures) -> list[Row]:
+    def _rows(self, batch: Sequence[Asked], pictures: Pictures) -> list[Row]:
         return [
             Row(item.prompt.ids, pictures.position[item.image.sha256] if item.image else None, item.prompt.image_slot)
             for item in batch
@@ -346,11 +314,6 @@ class Engine:
             usage=Usage(len(item.prompt.ids), self._query_num if item.image else 0, len(ids)),
             timing=timing,
         )
-
-    def _wait(self) -> None:
-        """Let the device finish, so that a stage's time is its own."""
-        if self._llm.device.type == "cuda":
-            torch.cuda.synchronize(self._llm.device)
 
 
 def failure(request: Request, error: BaseException) -> Response:

@@ -24,6 +24,9 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def __contains__(self, sha256: str) -> bool:
+        return sha256 in self._kept
+
     def get(self, sha256: str) -> Tensor | None:
         """Features of an image by the digest of its encoded bytes, (query_num, hidden)."""
         features = self._kept.get(sha256)

@@ -1,60 +1,145 @@
-"""Keys and values of a batch, kept in buffers with room to grow.
+"""Keys and values of packs of prompts (packing.py), in buffers with room to grow.
 
-It speaks the one call that transformers' attention layers make, ``update``, and can take rows out, put rows together
-and repeat them, which is what prefix sharing and dropping finished rows need.
+Columns are only ever added. Beside the keys and values it keeps what a query needs to know which columns it may see:
+position and slot range of each. Layout per layer: (packs, columns, heads, head_dim), as the projections give them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-ROOM = 32  # columns that a buffer is made longer than needed, so that decoding rarely moves it
+from model_adapters.omnilmm.packing import ANY, Forest
+
+ROOM = 16  # columns that a buffer grows by at least
 
 
-class KeyValueCache:
-    """One buffer (rows, heads, columns, head_dim) of keys and one of values per layer."""
+@dataclass(slots=True)
+class Columns:
+    """Position and slot range of columns or of queries, (packs, n) each; see :class:`Forest`."""
 
-    def __init__(self) -> None:
-        self._keys: list[Tensor] = []
-        self._values: list[Tensor] = []
-        self._used: list[int] = []
+    depth: Tensor
+    first: Tensor
+    last: Tensor
 
-    def __len__(self) -> int:
-        """Columns in use."""
-        return self._used[0] if self._used else 0
+    @classmethod
+    def of(cls, forest: Forest, device: torch.device) -> Columns:
+        """Those of a forest, in one transfer."""
+        stacked = torch.stack([torch.from_numpy(part) for part in (forest.depth, forest.first, forest.last)])
+        return cls(*stacked.to(device).unbind(0))
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Add columns to one layer, (rows, heads, new, head_dim) each; returns all of that layer."""
-        if layer == len(self._keys):
-            self._keys.append(key)
-            self._values.append(value)
-            self._used.append(key.shape[2])
-            return key, value
-        begin = self._used[layer]
-        end = begin + key.shape[2]
-        if end > self._keys[layer].shape[2]:
-            self._keys[layer] = _with_room(self._keys[layer], begin, end)
-            self._values[layer] = _with_room(self._values[layer], begin, end)
-        self._keys[layer][:, :, begin:end] = key
-        self._values[layer][:, :, begin:end] = value
-        self._used[layer] = end
-        return self._keys[layer][:, :, :end], self._values[layer][:, :, :end]
+    @classmethod
+    def empty(cls, packs: int, n: int, device: torch.device) -> Columns:
+        """Columns that nobody sees."""
+        shape = (packs, n)
+        return cls(
+            torch.zeros(shape, dtype=torch.int64, device=device),
+            torch.full(shape, ANY, dtype=torch.int64, device=device),
+            torch.full(shape, -1, dtype=torch.int64, device=device),
+        )
 
-    def select(self, rows: Tensor) -> KeyValueCache:
-        """A new cache with these rows, in this order, repeated as given."""
-        chosen = KeyValueCache()
-        chosen._used = list(self._used)
-        chosen._keys = [buffer[:, :, :used][rows] for buffer, used in zip(self._keys, self._used, strict=True)]
-        chosen._values = [buffer[:, :, :used][rows] for buffer, used in zip(self._values, self._used, strict=True)]
+    def __getitem__(self, key: object) -> Columns:
+        return Columns(self.depth[key], self.first[key], self.last[key])  # type: ignore[index]
+
+    def gather(self, columns: Tensor) -> Columns:
+        """Some columns of each pack, (packs, m)."""
+        return Columns(self.depth.gather(1, columns), self.first.gather(1, columns), self.last.gather(1, columns))
+
+    def write(self, at: slice | Tensor, new: Columns) -> None:
+        """Put columns into their places: a slice, or indices on the device (which a CUDA graph can replay)."""
+        for mine, theirs in ((self.depth, new.depth), (self.first, new.first), (self.last, new.last)):
+            _write(mine, at, theirs)
+
+
+def visible(queries: Columns, keys: Columns) -> Tensor:
+    """Which columns each query sees, (packs, queries, keys) bool."""
+    slot, depth = queries.first[:, :, None], queries.depth[:, :, None]
+    return (keys.first[:, None] <= slot) & (slot <= keys.last[:, None]) & (keys.depth[:, None] <= depth)
+
+
+def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask as attention kernels add it, (packs, 1, queries, keys); made once, used by all layers."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)[:, None]
+
+
+class PackedCache:
+    """Keys and values of every layer.
+
+    Args:
+        shape: (packs, capacity, heads, head_dim) of each buffer.
+
+    Attributes:
+        columns: of all ``capacity`` columns; those not in use are seen by nobody.
+        used: how many are in use.
+    """
+
+    def __init__(
+        self, layers: int, shape: tuple[int, int, int, int], *, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.columns = Columns.empty(shape[0], shape[1], device)
+        self.used = 0
+
+    @classmethod
+    def over(cls, keys: list[Tensor], values: list[Tensor]) -> PackedCache:
+        """An empty cache over given buffers."""
+        cache = object.__new__(cls)
+        cache.keys, cache.values, cache.used = keys, values, 0
+        cache.columns = Columns.empty(keys[0].shape[0], keys[0].shape[1], keys[0].device)
+        return cache
+
+    @property
+    def packs(self) -> int:
+        """Number of packs."""
+        return self.keys[0].shape[0]
+
+    @property
+    def capacity(self) -> int:
+        """Columns that fit."""
+        return self.keys[0].shape[1]
+
+    def add(self, new: Columns) -> slice:
+        """Take columns into use; returns where they are. Buffers that are too short move to longer ones."""
+        begin, end = self.used, self.used + new.depth.shape[1]
+        if end > self.capacity:
+            self._grow(end + max(ROOM, end // 4))
+        self.columns.write(slice(begin, end), new)
+        self.used = end
+        return slice(begin, end)
+
+    def write(self, layer: int, at: slice | Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Put keys and values (packs, new, heads, head_dim) into their columns; returns all that may be attended to."""
+        _write(self.keys[layer], at, key)
+        _write(self.values[layer], at, value)
+        end = at.stop if isinstance(at, slice) else self.capacity
+        return self.keys[layer][:, :end], self.values[layer][:, :end]
+
+    def select(self, packs: Tensor, room: int = 0) -> PackedCache:
+        """A new cache of these packs, in this order, repeated as given, with room for more columns."""
+        chosen = object.__new__(PackedCache)
+        chosen.used = self.used
+        chosen.keys = [self._picked(buffer, packs, room) for buffer in self.keys]
+        chosen.values = [self._picked(buffer, packs, room) for buffer in self.values]
+        chosen.columns = Columns.empty(len(packs), self.used + room, packs.device)
+        chosen.columns.write(slice(0, self.used), self.columns[:, : self.used][packs])
         return chosen
 
+    def _picked(self, buffer: Tensor, packs: Tensor, room: int) -> Tensor:
+        picked = buffer.new_empty((len(packs), self.used + room, *buffer.shape[2:]))
+        picked[:, : self.used] = buffer[packs, : self.used]
+        return picked
 
-def _with_room(buffer: Tensor, used: int, needed: int) -> Tensor:
-    rows, heads, _, width = buffer.shape
-    # Long answers move the buffer less and less often; a short one wastes at most ROOM columns.
-    larger = torch.empty(rows, heads, needed + max(ROOM, needed // 8), width, dtype=buffer.dtype, device=buffer.device)
-    larger[:, :, :used] = buffer[:, :, :used]
-    return larger
+    def _grow(self, capacity: int) -> None:
+        everything = torch.arange(self.packs, device=self.columns.depth.device)
+        larger = self.select(everything, capacity - self.used)
+        self.keys, self.values, self.columns = larger.keys, larger.values, larger.columns
+
+
+def _write(buffer: Tensor, at: slice | Tensor, new: Tensor) -> None:
+    if isinstance(at, slice):
+        buffer[:, at] = new
+    else:
+        buffer.index_copy_(1, at, new)

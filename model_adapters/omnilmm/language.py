@@ -16,7 +16,7 @@ from transformers.models.granite.configuration_granite import GraniteConfig
 from transformers.models.granite.modeling_granite import GraniteForCausalLM, GraniteRotaryEmbedding
 
 from model_adapters.omnilmm.config import LanguageConfig
-from model_adapters.omnilmm.kv_cache import KeyValueCache
+from model_adapters.omnilmm.rotation import Rotation
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -54,31 +54,13 @@ class MiniCPMDecoder(GraniteForCausalLM):
         self.language_config = config
         self.model.embed_tokens = ScaledEmbedding(config.vocab_size, config.hidden_size, config.scale_emb)
         self.lm_head = ScaledHead(config.hidden_size, config.vocab_size, config.logit_divisor)
+        self.rotation = Rotation(self.model.rotary_emb.inv_freq)
         if config.tie_word_embeddings:
             self.tie()
 
     def embed(self, ids: Tensor) -> Tensor:
         """Scaled token embeddings, (n, length) -> (n, length, hidden_size)."""
         return self.model.embed_tokens(ids)
-
-    def run(self, embeds: Tensor, mask: Tensor | None, positions: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        """The layers without transformers' bookkeeping: what a tight decoding loop needs.
-
-        Args:
-            embeds: (n, new, hidden_size).
-            mask: (n or 1, 1, new, columns) bool, True is visible; None is causal (and needs an empty cache, or new =
-            1).
-            positions: (n or 1, new), counted without padding.
-            cache: holds the columns before, and gets the new ones.
-
-        Returns:
-            (n, new, hidden_size) after the last norm; ``lm_head`` makes logits of it.
-        """
-        rotation = self.model.rotary_emb(embeds, position_ids=positions)  # cosine and sine, (n, new, head_dim) each
-        hidden = embeds
-        for layer in self.model.layers:
-            hidden = layer(hidden, attention_mask=mask, position_embeddings=rotation, past_key_values=cache)
-        return self.model.norm(hidden)
 
     def tie(self) -> None:
         """Let head and embedding share one matrix."""
@@ -93,6 +75,7 @@ class MiniCPMDecoder(GraniteForCausalLM):
         """Make the rotary table, which a checkpoint does not hold; needed after building on the meta device."""
         with torch.device(device):
             self.model.rotary_emb = GraniteRotaryEmbedding(self.config)
+        self.rotation = Rotation(self.model.rotary_emb.inv_freq)
 
 
 def granite_config(config: LanguageConfig) -> GraniteConfig:

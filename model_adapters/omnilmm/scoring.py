@@ -1,4 +1,4 @@
-"""Log-likelihood of given continuations: the prompt is read once, each choice only costs its own tokens."""
+"""Log-likelihoods of given continuations after read prompts: no token is generated."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model_adapters.omnilmm.decoding import Prefilled, causal_mask
+from model_adapters.omnilmm.decoding import Prefilled
+from model_adapters.omnilmm.forward import run_layers
+from model_adapters.omnilmm.kv_cache import Columns, additive, visible
 from model_adapters.omnilmm.language import MiniCPMDecoder
-
-LINES = 64  # choices that are read at a time
+from model_adapters.omnilmm.packing import ANY
 
 
 def choice_log_likelihoods(
@@ -26,32 +27,38 @@ def choice_log_likelihoods(
         For each row, one sum per choice. No end token is added: "A" is scored as the beginning of an answer.
     """
     first = llm.lm_head(prompts.last_hidden).float().log_softmax(dim=-1)  # (rows, vocabulary)
-    scores = [[first[row, ids[0]].item() for ids in row_choices] for row, row_choices in enumerate(choices)]
-    longer = [
-        (row, at) for row, row_choices in enumerate(choices) for at, ids in enumerate(row_choices) if len(ids) > 1
-    ]
-    for begin in range(0, len(longer), LINES):
-        lines = longer[begin : begin + LINES]
-        sums = _rest_of_choices(llm, prompts, [row for row, _ in lines], [choices[row][at] for row, at in lines])
-        for (row, at), value in zip(lines, sums, strict=True):
-            scores[row][at] += value
+    asked = [(row, ids[0]) for row, row_choices in enumerate(choices) for ids in row_choices]
+    at, ids = torch.tensor(asked, device=llm.device).unbind(1)
+    begins = iter(first[at, ids].tolist())
+    scores = [[next(begins) for _ in row_choices] for row_choices in choices]
+    for number in range(max(map(len, choices))):  # the rows' first choices together, then their second ones ...
+        longer = {row: c[number] for row, c in enumerate(choices) if number < len(c) and len(c[number]) > 1}
+        if longer:
+            for row, value in _rest_of_choices(llm, prompts, longer).items():
+                scores[row][number] += value
     return scores
 
 
-def _rest_of_choices(
-    llm: MiniCPMDecoder, prompts: Prefilled, rows: Sequence[int], choices: Sequence[Sequence[int]]
-) -> list[float]:
-    """Log-probability of all ids but the first, per line."""
-    width = max(map(len, choices)) - 1
-    padded = torch.tensor(
-        [[*ids, *[0] * (width + 1 - len(ids))] for ids in choices], device=llm.device
-    )  # (m, width + 1)
-    real = torch.tensor([[column < len(ids) - 1 for column in range(width)] for ids in choices], device=llm.device)
-    after = prompts.select(torch.tensor(rows, device=llm.device))
-    seen = torch.cat([after.visible, after.visible.new_ones(len(choices), width)], dim=1)  # (m, columns + width)
-    positions = after.lengths[:, None] + torch.arange(width, device=llm.device)  # (m, width)
-    hidden = llm.run(llm.embed(padded[:, :-1]), causal_mask(seen, width), positions, after.cache)  # (m, width, hidden)
-    logs: Tensor = llm.lm_head(hidden).float().log_softmax(dim=-1)  # (m, width, vocabulary)
-    taken = logs.gather(-1, padded[:, 1:, None]).squeeze(-1)  # (m, width)
-    sums: list[float] = taken.masked_fill(~real, 0.0).sum(dim=1).tolist()
-    return sums
+def _rest_of_choices(llm: MiniCPMDecoder, prompts: Prefilled, chosen: dict[int, Sequence[int]]) -> dict[int, float]:
+    """Log-probability of all ids but the first of one choice per row, read as new columns that are given up again."""
+    cache, device = prompts.cache, llm.device
+    nodes: list[list[tuple[int, int, int, int]]] = [[] for _ in range(cache.packs)]  # id, position, slot, next id
+    place: dict[int, tuple[int, int]] = {}
+    for row, ids in chosen.items():
+        pack = nodes[prompts.pack[row]]
+        place[row] = prompts.pack[row], len(pack)
+        pack += [(i, prompts.lengths[row] + k, prompts.slot[row], ids[k + 1]) for k, i in enumerate(ids[:-1])]
+    width = max(map(len, nodes))
+    padded = torch.tensor([pack + [(0, 0, ANY, 0)] * (width - len(pack)) for pack in nodes], device=device)
+    ids, position, slot, following = padded.unbind(-1)  # (packs, width) each
+    new = Columns(position, slot, torch.where(slot < ANY, slot, -1))
+    before = cache.used
+    at = cache.add(new)
+    embeds = llm.embed(ids)
+    mask = additive(visible(new, cache.columns[:, : cache.used]), embeds.dtype)
+    rotation = llm.rotation.at(position, int(max(prompts.lengths)) + width, embeds.dtype)
+    hidden = run_layers(llm, embeds, rotation, mask, cache, at)  # (packs, width, hidden)
+    cache.used = before
+    logs: Tensor = llm.lm_head(hidden).float().log_softmax(dim=-1)  # (packs, width, vocabulary)
+    taken = logs.gather(-1, following[..., None]).squeeze(-1).tolist()
+    return {row: sum(taken[pack][begin : begin + len(chosen[row]) - 1]) for row, (pack, begin) in place.items()}

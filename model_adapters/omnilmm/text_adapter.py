@@ -28,7 +28,7 @@ class MiniCPMAdapter(CheckpointAdapter):
         checkpoint: str,
         dtype: str = "auto",
         device: str = "auto",
-        batch_size: int = 64,
+        batch_size: int | str = "auto",
         parse_special: bool = False,
         truncate: bool = False,
         mode: str = "fast",

@@ -54,7 +54,10 @@ def test_counted_operations_agree_with_the_formula(adapter):
     counted = probe.counted_flops(lambda: answers.extend(adapter.generate([request(1, 1)])))
     assert answers[0].failure is None
     formula = work.vision_flops + work.prefill_flops(answers[0].usage.prompt_tokens)
-    assert counted == pytest.approx(formula, rel=0.05)
+    # Of a prompt's ids all but the last only have keys and values computed in the last layer: at most a layer less.
+    layers = adapter.model.config.language.num_hidden_layers
+    spared = work.token_flops / layers * answers[0].usage.prompt_tokens
+    assert 0.95 * (formula - spared) <= counted <= 1.05 * formula
 
 
 def test_a_footprint_is_known_without_loading(tmp_path):

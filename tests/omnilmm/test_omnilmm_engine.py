@@ -20,7 +20,6 @@ from model_adapters.contract import (
     Response,
     Turn,
 )
-from model_adapters.omnilmm.decoding import Row, shared_prefix_length
 from model_adapters.omnilmm.features import FeatureStore
 
 QUESTIONS = ["What is it?", "Is there a red circle? Answer yes or no.", "图片里有什么?", "x", "A. red\nB. blue", "no"]
@@ -50,7 +49,7 @@ def adapter(tiny_checkpoint: Path) -> Iterator[ModelAdapter]:
 
 @pytest.fixture(scope="module")
 def one_by_one(tiny_checkpoint: Path) -> ModelAdapter:
-    return load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", mode="reference")
+    return load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", mode="plain")
 
 
 def questions(refs: list[ImageRef], generation: GenerationSettings, n: int = 20) -> list[Request]:
@@ -189,6 +188,25 @@ def test_pictures_are_encoded_once_and_only_the_first_question_pays(
         assert response.usage.image_tokens == 9
 
 
+def test_reference_mode_decodes_as_the_original_whatever_is_asked(
+    tiny_checkpoint: Path, adapter: ModelAdapter, refs: list[ImageRef]
+) -> None:
+    original = load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", mode="reference")
+    requests = questions(refs, GenerationSettings(max_new_tokens=5), 4)
+    model = original.model  # type: ignore[attr-defined]
+    for request in requests:
+        messages = [{"role": "user", "content": request.turns[0].text}]
+        ids = model.generate_ids(request.images[0].open(), messages, max_new_tokens=5)  # the original's defaults
+        (response,) = original.generate([request])
+        assert response.text == model.tokenizer.decode_answer(ids)
+        assert response.timing.batch_size == 1
+    assert {key for key, value in original.identity().items() if adapter.identity()[key] != value} == {
+        "original_decoding"
+    }
+    sampled = questions(refs, GenerationSettings(max_new_tokens=5, do_sample=True), 2)
+    assert not any(response.failure for response in original.generate(sampled))
+
+
 def test_stop_strings_cut_the_answer(adapter: ModelAdapter, refs: list[ImageRef]) -> None:
     whole = answers(adapter, questions(refs, GenerationSettings(max_new_tokens=12)))
     name, text = next((name, r.text) for name, r in whole.items() if len(r.text) > 4 and "�" not in r.text[:4])
@@ -248,7 +266,7 @@ def test_text_only_requests_are_answered_where_allowed(tiny_checkpoint: Path, re
 def test_text_adapter_answers_and_refuses_images(tiny_text_checkpoint: Path, refs: list[ImageRef]) -> None:
     text = load_adapter("minicpm", checkpoint=str(tiny_text_checkpoint), device="cpu")
     requests = [Request(f"t{i}", (Turn("user", (q,)),), choices=("A", "no no")) for i, q in enumerate(QUESTIONS)]
-    slow = load_adapter("minicpm", checkpoint=str(tiny_text_checkpoint), device="cpu", mode="reference")
+    slow = load_adapter("minicpm", checkpoint=str(tiny_text_checkpoint), device="cpu", mode="plain")
     assert {k: r.text for k, r in answers(text, requests).items()} == {
         k: r.text for k, r in answers(slow, requests).items()
     }
@@ -275,16 +293,6 @@ def test_text_adapter_answers_and_refuses_images(tiny_text_checkpoint: Path, ref
 def test_options_that_cannot_be_met_are_refused(tiny_checkpoint: Path, options: dict[str, Any], says: str) -> None:
     with pytest.raises(AdapterError, match=says):
         load_adapter("omnilmm", **{"checkpoint": str(tiny_checkpoint), "device": "cpu", **options})
-
-
-def test_shared_prefix_never_cuts_an_image_and_leaves_a_token() -> None:
-    head = (1, 5, 6, 7, 3, 0, 0, 0, 4)
-    rows = [Row((*head, 9, 9), 0, 5), Row((*head, 9, 8), 1, 5), Row((*head, 9), 0, 5)]
-    assert shared_prefix_length(rows, 3) == 9
-    assert shared_prefix_length(rows[:1], 3) == 0
-    assert shared_prefix_length([Row((1, 2, 3)), Row((1, 2, 3))], 0) == 2
-    other = [Row(head, 0, 5), Row((1, 5, 6, 7, 3, 0, 0, 9, 9, 9), None, None)]
-    assert shared_prefix_length(other, 3) == 5
 
 
 def test_feature_store_keeps_the_latest_within_its_budget() -> None:
