@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ class EngineProbe(TorchProbe):
         )
 
     def set_batch_size(self, size: int) -> bool:
-        self._engine.options = replace(self._engine.options, batch_size=size)
+        self._engine.set_batch_size(size)
         return True
 
     def fixed_length(self, on: bool) -> bool:

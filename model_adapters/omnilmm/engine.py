@@ -100,7 +100,7 @@ class Engine:
         self._query_num = model.config.query_num if isinstance(model, OmniLMM) else 0
         use_graphs = options.graphs and model.llm.device.type == "cuda"
         self._graphs = StepGraphs(model.llm) if use_graphs else None
-        self._batch = batch_limits(options.batch_size, options.vision_batch_size, model.llm)
+        self.set_batch_size(options.batch_size)
         self._builder = PromptBuilder(model.tokenizer, self._query_num, parse_special=options.parse_special)
         self._pictures = PictureEncoder(
             model if isinstance(model, OmniLMM) else None,
@@ -108,6 +108,10 @@ class Engine:
             cache_mib=options.feature_cache_mib,
             apply_exif=options.apply_exif,
         )
+
+    def set_batch_size(self, size: int | str) -> None:
+        """Compute so many rows at a time from the next call on, or ``auto``."""
+        self._batch = batch_limits(size, self.options.vision_batch_size, self._llm)
 
     @property
     def clock(self) -> StageClock:
