@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-import psutil
 import torch
 
 from model_adapters.omnilmm.config import LanguageConfig, OmniLMMConfig
@@ -95,5 +94,7 @@ def _free_bytes(device: torch.device) -> tuple[int | None, int | None]:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return free, total
+    import psutil
+
     memory = psutil.virtual_memory()
     return memory.available, memory.total

@@ -1,15 +1,18 @@
 """Pictures to pixels, as the original: squash to a square with PIL's bicubic filter, then (x / 255 - 0.5) / 0.5.
 
-Nothing is cropped and the aspect ratio is not kept. Needs PIL and numpy only.
+Nothing is cropped and the aspect ratio is not kept. Needs numpy, and PIL for pictures that must be changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MEAN = STD = 0.5  # "Inception" normalisation of the released checkpoint's preprocessing
 
@@ -27,11 +30,15 @@ def to_rgb(image: Image.Image, *, apply_exif: bool = False) -> Image.Image:
         apply_exif: turn the picture as its EXIF orientation says; the original does not.
     """
     if apply_exif:
+        from PIL import ImageOps
+
         image = ImageOps.exif_transpose(image)
     if image.mode in _DEEP_MODES:
         values = np.asarray(image).astype(np.int64)
         if values.max(initial=0) > 255:
             values >>= 8
+        from PIL import Image
+
         image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -40,6 +47,8 @@ def squash(image: Image.Image, size: int, *, apply_exif: bool = False) -> npt.ND
     """One picture as (size, size, 3) bytes."""
     rgb = to_rgb(image, apply_exif=apply_exif)
     if rgb.size != (size, size):
+        from PIL import Image
+
         rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(rgb)
 

@@ -1,0 +1,73 @@
+"""On a CUDA device (-m gpu): number formats, batch sizes and recorded steps give the tokens that they should."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.gpu_parity import _formats, parity
+from benchmarks.gpu_report import SCENARIOS, requests
+from model_adapters.contract import ModelAdapter
+from model_adapters.omnilmm.decoding import decode, prefill
+from model_adapters.omnilmm.graphs import StepGraphs
+from model_adapters.omnilmm.modeling import OmniLMM
+from model_adapters.omnilmm.packing import Row
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def models(tiny_checkpoint: Path) -> dict[str, OmniLMM]:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    where = {"cpu": ("float32", "cpu"), "fp32": ("float32", "cuda"), "bf16": ("bfloat16", "cuda")}
+    return {name: OmniLMM.from_checkpoint(tiny_checkpoint, dtype, device) for name, (dtype, device) in where.items()}
+
+
+def tokens(model: OmniLMM, graphs: StepGraphs | None = None, n: int = 24) -> list[list[int]]:
+    prompt = model.prompt([{"role": "user", "content": "What is in the image?"}])
+    side = model.config.image_size
+    pixels = torch.rand(4, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    rows = [Row((*prompt.ids, i), i % 4, prompt.image_slot) for i in range(10, 18)]
+    with torch.inference_mode():
+        features = model.image_features(pixels.to(model.device, model.dtype))
+        read = prefill(model.llm, rows, features)
+        answers = decode(model.llm, read, max_new_tokens=[n] * len(rows), eos_id=-1, bos_id=1, graphs=graphs)
+    return [answer.ids for answer in answers]
+
+
+def test_fp32_gives_the_tokens_of_the_cpu(models: dict[str, OmniLMM]) -> None:
+    assert tokens(models["fp32"]) == tokens(models["cpu"])
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_recorded_steps_give_the_tokens_of_eager_ones_time_and_again(models: dict[str, OmniLMM], dtype: str) -> None:
+    eager, graphs = tokens(models[dtype]), StepGraphs(models[dtype].llm)
+    assert tokens(models[dtype], graphs) == eager
+    assert tokens(models[dtype], graphs, n=150)[0][:24] == eager[0]
+    assert tokens(models[dtype], graphs) == eager
+
+
+def test_batches_of_64_answer_as_one_by_one_in_fp32(models: dict[str, OmniLMM]) -> None:
+    from itertools import islice
+
+    model = models["fp32"]
+    found = parity(model, lambda n: list(islice(requests(SCENARIOS[0], model, 1), n)))
+    assert {value for name, value in found.items() if name.startswith("float32")} == {"0 of 64"}
+
+
+def test_bf16_logits_are_near_fp32(models: dict[str, OmniLMM]) -> None:
+    found = _formats(models["bf16"].device)
+    gaps = [float(value) for name, value in found.items() if "largest difference" in name]
+    assert gaps[0] < 1e-3
+    assert gaps[1] < 1.0
+
+
+def test_the_adapter_reports_peaks_and_its_card(tiny_checkpoint: Path) -> None:
+    from model_adapters import load_adapter
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    adapter: ModelAdapter = load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cuda")
+    assert adapter.memory_mib()["peak_allocated_mib"] > 0
+    assert adapter.identity()["dtype"] == "bfloat16"
