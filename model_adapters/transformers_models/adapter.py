@@ -271,7 +271,6 @@ class TransformersAdapter(ModelAdapter):
                     vision_ms=vision_ms if request.images else None,
                     batch_ms=batch_ms,
                     batch_size=rows,
-                    ttft_ms=batch_ms,
                 ),
             )
             for row, request in enumerate(batch)

@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def load_model(source: Source, options: LoadOptions) -> Loaded:
         layers = _decoder_layers(model)
         identity |= quantize_linear(model, options.quantize, lambda name: name.startswith(layers))
     elif options.quantize is not None:
-        identity["quantize"] = options.quantize
+        identity |= {"quantize": options.quantize, "quantize_library": f"bitsandbytes {version('bitsandbytes')}"}
     model.generation_config = clean_generation_config(model)
     return Loaded(model.eval().requires_grad_(False), sees, identity)
 

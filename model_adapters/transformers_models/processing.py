@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, AutoProcessor, processor_class_from_name
 from transformers.video_processing_utils import VideoProcessorMixin
 
-from model_adapters.contract import AdapterError, Request, Turn
+from model_adapters.contract import AdapterError, Request, Turn, did_you_mean
 from model_adapters.transformers_models.source import Source
 
 if TYPE_CHECKING:
@@ -242,12 +242,25 @@ def load_processor(folder: Path, options: Mapping[str, Any], trusted: bool) -> A
             parts.append(
                 AutoImageProcessor.from_pretrained(folder, trust_remote_code=trusted, backend="pil", **options)
             )
+            _check_names(options, parts[-1])
         elif name == "video_processor":
             parts.append(NoVideos())
         else:
             return kind.from_pretrained(folder, trust_remote_code=trusted, **options)
     settings, _ = kind.get_processor_dict(folder)
     return _without_videos(kind).from_args_and_dict(parts, settings)
+
+
+def _check_names(options: Mapping[str, Any], processor: Any) -> None:
+    """Refuse options that the image processor does not know: the library would keep them and do nothing."""
+    known = getattr(getattr(processor, "valid_kwargs", None), "__annotations__", {})
+    for name in options:
+        if known and name not in known:
+            hint = did_you_mean(name, known)
+            raise AdapterError(
+                f"The option processor={{{name}: ...}} is not known to {type(processor).__name__}.{hint} It knows: "
+                f"{', '.join(sorted(known))}."
+            )
 
 
 def _without_videos(kind: Any) -> Any:

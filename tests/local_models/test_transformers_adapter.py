@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -345,6 +346,29 @@ def test_code_from_the_hub_needs_a_pinned_commit(revision: str | None) -> None:
         find_source("someone/model", revision, trust_remote_code=True)
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_hub_checkpoint_is_pinned_to_the_commit_that_was_found(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    commit = "0123456789abcdef" * 2 + "01234567"
+    snapshot = tmp_path / commit
+    shutil.copytree(folders["qwen2"], snapshot)
+    asked: dict[str, Any] = {}
+
+    def download(repository: str, **options: Any) -> str:
+        asked.update(options, repository=repository)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    made = load_adapter(
+        "transformers", checkpoint="owner/name", revision=commit, device="cpu", trust_remote_code=trusted
+    )
+    assert (asked["repository"], asked["revision"]) == ("owner/name", commit)
+    assert ("*.py" in asked["allow_patterns"]) == trusted
+    assert (made.identity()["model"], made.identity()["revision"]) == ("owner/name", commit)
+    assert (made.identity()["remote_code"] is not None) == trusted
+
+
 # -- bad input
 
 
@@ -398,6 +422,11 @@ def test_a_checkpoint_that_is_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch
         load_adapter("transformers", checkpoint="nobody/nothing-here", device="cpu")
     with pytest.raises(AdapterError, match="no name of a hub repository"):
         load_adapter("transformers", checkpoint="no/such/folder", device="cpu")
+
+
+def test_an_option_that_the_image_processor_does_not_know_is_refused(folders: dict[str, Path]) -> None:
+    with pytest.raises(AdapterError, match=r"processor=\{sise: .*Did you mean 'size'"):
+        load(folders["llava"], processor={"sise": 3})
 
 
 def test_folders_that_hold_no_chat_model_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
