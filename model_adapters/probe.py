@@ -117,6 +117,7 @@ class Footprint:
         fixed_bytes: whatever the batch (a vision batch, context and libraries of the device).
         tokens_per_row: context that one row was counted with.
         free_bytes, total_bytes: of the device now; None where it cannot be known.
+        uuid: of a CUDA device, so that its state can be seen before anything is loaded.
     """
 
     device: str
@@ -127,6 +128,7 @@ class Footprint:
     tokens_per_row: int
     free_bytes: int | None
     total_bytes: int | None
+    uuid: str | None = None
 
 
 class Probe:

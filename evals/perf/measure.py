@@ -140,9 +140,10 @@ class Bench:
         alone = Bench(self.adapter, self.probe, self.workload, 1, self.clock)
         return alone.closed(lambda n, s: True).requests[0]
 
-    def ask(self, count: int) -> list[Response]:
-        """Some requests without measuring."""
-        return list(self._put(r for _, r in self._take(count)))
+    def ask(self, count: int) -> list[tuple[Request, Response]]:
+        """Some requests without measuring; those that were answered."""
+        requests = {request.request_id: request for _, request in self._take(count)}
+        return [(requests[r.request_id], r) for r in self._put(requests.values()) if r.failure is None]
 
     def _settle(self) -> None:
         self.probe.forget()

@@ -18,11 +18,11 @@ from evals.perf.job import ProfileJob, Side, TaskChoice
 from evals.perf.measure import Bench, OutOfMemory, no_garbage, until
 from evals.perf.nvml import Nvml, open_card
 from evals.perf.sampler import Sampler
-from evals.perf.timeline import Case, CaseRecord, Flag, ProcessRecord, RequestTimes, Window
+from evals.perf.timeline import Case, CaseRecord, Counted, Flag, ProcessRecord, RequestTimes, Window
 from evals.perf.workload import Natural, Synthetic, Workload, find_scenarios
 from model_adapters import load_adapter
-from model_adapters.contract import ModelAdapter
-from model_adapters.probe import Probe
+from model_adapters.contract import ModelAdapter, Request, Response
+from model_adapters.probe import Footprint, Probe
 from model_adapters.registry import adapter_class
 
 LOST_SHARE = 0.5  # of failed requests, from which on a case says nothing about speed
@@ -44,14 +44,15 @@ def profile_process(side: Side, job: ProfileJob, index: int) -> ProcessRecord:
     """
     started = datetime.now(UTC).isoformat(timespec="microseconds")
     tasks = [_natural(choice, job) for choice in job.tasks]
-    fit = check_fit(adapter_class(side.model).footprint(**side.options), job.batches)
+    footprint = adapter_class(side.model).footprint(**side.options)
+    fit = check_fit(footprint, job.batches)
     require_fit(fit)
+    flags = _flags_before(footprint)
     adapter, load_ns = _load(side)
     try:
         probe = adapter.probe()
         facts = dict(probe.facts())
         card, no_nvml = open_card(facts.get("uuid"))
-        flags = _flags_before(card)
         model = dict(adapter.identity())
         loaded = _Loaded(adapter, probe, card)
         before, watch = environment_record(model, facts, card), CpuWatch()
@@ -100,7 +101,9 @@ def _load(side: Side) -> tuple[ModelAdapter, int]:
     return adapter, time.perf_counter_ns() - begin
 
 
-def _flags_before(card: Nvml | None) -> list[Flag]:
+def _flags_before(footprint: Footprint | None) -> list[Flag]:
+    """What somebody else does on the card, seen while it holds nothing of ours but a context."""
+    card, _ = open_card(footprint.uuid if footprint else None)
     return card_flags_before(card, os.getpid()) if card else []
 
 
@@ -210,7 +213,7 @@ def _measure(loaded: _Loaded, workload: Workload, case: Case, job: ProfileJob) -
         gpu=sampler.samples,
         warm_up=warm_up,
         warm=warm,
-        counted_flops=counted,
+        counted=counted,
         skipped=_lost(clean),
         notes=tuple(notes + _failures(clean)),
     )
@@ -228,11 +231,19 @@ def _prepare(bench: Bench, case: Case) -> list[str]:
     return notes
 
 
-def _count(bench: Bench, case: Case) -> float | None:
-    """FLOPs of one request by the framework's counter, slowly and untimed."""
+def _count(bench: Bench, case: Case) -> Counted | None:
+    """A request's operations by the framework's counter, slowly and untimed."""
     if case.batch > 1 or case.num_beams > 1 or case.protocol != "generate" or case.shares:
         return None
-    return bench.probe.counted_flops(lambda: bench.ask(1))
+    asked: list[tuple[Request, Response]] = []
+    flops = bench.probe.counted_flops(lambda: asked.extend(bench.ask(1)))
+    if flops is None or not asked:
+        return None
+    request, response = asked[0]
+    usage = response.usage
+    if usage.prompt_tokens is None or usage.new_tokens is None:
+        return None
+    return Counted(flops, usage.prompt_tokens, usage.new_tokens, len(request.images))
 
 
 def _lost(windows: Sequence[Window]) -> str:

@@ -78,6 +78,16 @@ class GpuSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """One request whose floating point operations the framework counted."""
+
+    flops: float
+    prompt_tokens: int
+    new_tokens: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One scenario at one batch size.
 
@@ -113,7 +123,7 @@ class CaseRecord:
         memory_reasons: by memory metric, why it is unknown. peak_host_mib: of the process so far.
         gpu: samples of the card during the clean passes.
         warm_up: iterations before the first clean pass; warm: whether they had become stable.
-        counted_flops: of one request, by the framework's counter; None if not counted.
+        counted: a request whose operations were counted; None if none was.
         skipped: why the case was not measured; empty where it was. notes: what a reader must know.
     """
 
@@ -130,7 +140,7 @@ class CaseRecord:
     gpu: tuple[GpuSample, ...] = ()
     warm_up: int = 0
     warm: bool = False
-    counted_flops: float | None = None
+    counted: Counted | None = None
     skipped: str = ""
     notes: tuple[str, ...] = ()
 

@@ -64,6 +64,7 @@ def footprint_of(
         tokens_per_row=tokens,
         free_bytes=free,
         total_bytes=total,
+        uuid=str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None,
     )
 
 

@@ -12,7 +12,7 @@ from evals.perf.cards import card_peaks
 from evals.perf.metrics import METRICS, NoValue, Seen, metric, metric_table
 from evals.perf.metrics.limits import roofline
 from evals.perf.summary_values import summarise
-from evals.perf.timeline import Case, GpuSample
+from evals.perf.timeline import Case, Counted, GpuSample
 
 # Ten requests: first token after 40 ms, gaps of 10 ms, three tokens, text 5 ms later; 4,000 J over 20 s.
 KNOWN = {
@@ -76,7 +76,7 @@ def test_each_says_unit_direction_formula_and_what_it_reads(tag):
     assert about["formula"]
     assert about["better"] in ("lower", "higher", None)
     recorded = {"latency", "throughput", "instrumented", "spans", "memory_mib", "process_mib", "device_mib", "gpu"}
-    recorded |= {"peak_host_mib", "counted_flops", "load_ns", "cold_ns", "work", "facts", "model"}
+    recorded |= {"peak_host_mib", "counted", "load_ns", "cold_ns", "work", "facts", "model"}
     assert {name.partition(".")[0] for name in about["reads"]} <= recorded
 
 
@@ -187,8 +187,8 @@ def test_utilisation_of_an_unknown_card_or_model_is_unknown(tag):
 
 def test_the_formula_is_not_believed_where_the_counter_disagrees():
     formula = 1e12 + WORK.prefill_flops(100) + 2 * WORK.decode_flops(100)
-    assert value("mfu_prefill", case_record(counted_flops=formula * 1.04))
-    assert "disagree" in reason("mfu_prefill", case_record(counted_flops=formula * 0.9))
+    assert value("mfu_prefill", case_record(counted=Counted(formula * 1.04, 100, 3, 1)))
+    assert "disagree" in reason("mfu_prefill", case_record(counted=Counted(formula * 0.9, 100, 3, 1)))
 
 
 def test_tf32_and_fp32_have_peaks_of_their_own():

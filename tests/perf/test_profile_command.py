@@ -212,3 +212,27 @@ def test_what_is_no_profile_is_refused(tmp_path):
         open_profile(tmp_path)
     with pytest.raises(StoreError, match="Give a folder"):
         open_profile(tmp_path / "none")
+
+
+def test_the_real_model_is_measured_on_a_scenario_and_on_a_tasks_own_questions(tmp_path):
+    """Stages, roofline and trace of the small OmniLMM; a batch larger than the task is left out, and said."""
+    out = tmp_path / "p"
+    options = ("--task", "easyvqa", "--limit", "4", "--batch", "1,8", "--device", "cpu", "--trace", "--memory-snapshot")
+    done = call("profile", *SHORT, *options, "--out", out)
+    assert done.returncode == 0, done.stderr
+    cases = {case["name"]: case for case in json.loads((out / "profile.json").read_text())["cases"]}
+    assert set(cases) == {"short-answer b1", "short-answer b8", "task easyvqa b1", "task easyvqa b8"}
+    for name in ("short-answer b8", "task easyvqa b1"):
+        for stage in ("image_decode", "resize", "h2d", "vision", "resampler", "prefill", "decode"):
+            assert cases[name]["metrics"][f"{stage}_ms"]["value"] > 0
+        assert cases[name]["metrics"]["ttft_ms"]["value"] < cases[name]["metrics"]["e2e_ms"]["value"]
+    assert cases["task easyvqa b8"]["skipped"] == "a batch of 8 is larger than the task's 4 requests"
+    assert "share pictures" in cases["task easyvqa b1"]["metrics"]["mfu_prefill"]["reason"]
+    points = {point["stage"]: point for point in cases["short-answer b1"]["roofline"]}
+    assert set(points) == {"vision", "prefill", "decode"}
+    assert points["decode"]["intensity"] < points["prefill"]["intensity"]
+    assert "no published peak of this processor" in cases["short-answer b1"]["metrics"]["mfu_prefill"]["reason"]
+    assert json.loads((out / "traces" / "trace.json").read_text())["traceEvents"]
+    assert "only the CUDA allocator keeps a history" in done.stderr
+    assert (out / "stages.svg").exists()
+    assert (out / "roofline.svg").exists()

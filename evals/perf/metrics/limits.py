@@ -25,7 +25,7 @@ class MfuPrefill(Metric):
     tag, title, unit = "mfu_prefill", "FLOP utilisation, prefill", "share"
     better = "higher"
     formula = "prefill FLOPs by formula / (prefill time · published dense peak of the dtype)"
-    reads = ("spans", "work", "counted_flops", "facts.device_name", "model.dtype")
+    reads = ("spans", "work", "counted", "facts.device_name", "model.dtype")
 
     def values(self, seen: Seen) -> tuple[float, ...]:
         return (_achieved(seen, "prefill") / _peak_flops(seen),)
@@ -35,7 +35,7 @@ class MfuVision(Metric):
     tag, title, unit = "mfu_vision", "FLOP utilisation, vision", "share"
     better = "higher"
     formula = "vision and resampler FLOPs by formula / (their time · published dense peak of the dtype)"
-    reads = ("spans", "work", "counted_flops", "facts.device_name", "model.dtype")
+    reads = ("spans", "work", "counted", "facts.device_name", "model.dtype")
 
     def values(self, seen: Seen) -> tuple[float, ...]:
         return (_achieved(seen, "vision") / _peak_flops(seen),)
@@ -85,19 +85,15 @@ def _work(seen: Seen) -> Work:
 
 
 def _check_against_counter(seen: Seen, work: Work) -> None:
-    """The formula must agree with what the framework counted for the very same kind of request."""
-    counted = seen.case.counted_flops
+    """The formula must agree with what the framework counted of a request of this case."""
+    counted = seen.case.counted
     if counted is None:
         return
-    request = answered(seen.instrumented())[0]
-    generated = (request.new_tokens or 1) - 1
-    prompt = request.prompt_tokens or 0
-    formula = request.images * work.vision_flops + work.prefill_flops(prompt)
-    formula += sum(work.decode_flops(prompt + i) for i in range(generated))
-    if abs(counted / formula - 1) > COUNTED_WITHIN:
-        raise NoValue(
-            f"formula and counter disagree on the FLOPs of a request ({formula / 1e9:.3g} and {counted / 1e9:.3g} GF)"
-        )
+    formula = counted.images * work.vision_flops + work.prefill_flops(counted.prompt_tokens)
+    formula += sum(work.decode_flops(counted.prompt_tokens + i) for i in range(counted.new_tokens - 1))
+    if abs(counted.flops / formula - 1) > COUNTED_WITHIN:
+        said = f"{formula / 1e9:.3g} and {counted.flops / 1e9:.3g} GF"
+        raise NoValue(f"formula and counter disagree on the operations of a request ({said})")
 
 
 def _stage_seconds(seen: Seen, stages: tuple[str, ...]) -> float:
