@@ -43,6 +43,7 @@ class Client:
         self._options, self._secret = options, secret
         self._draw = random.Random()  # of waiting times only
         self._resume_s = 0.0  # monotonic time before which nothing is sent: the server asked for a pause
+        self._stopping = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai", daemon=True)
         self._thread.start()
@@ -66,6 +67,7 @@ class Client:
 
     def stop(self) -> None:
         """Send nothing more; what is being answered is still awaited, what waits for another try is dropped."""
+        self._stopping = True
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
 
@@ -93,7 +95,7 @@ class Client:
 
         try:
             while True:
-                while pending < self._options.concurrency and not exhausted and not self._stop.is_set():
+                while pending < self._options.concurrency and not exhausted and not self._stopping:
                     request = next(source, None)
                     if request is None:
                         exhausted = True
@@ -169,7 +171,7 @@ class Client:
         while (left_s := self._resume_s - time.monotonic()) > 0:
             if not await self._sleep(left_s + 0.05 * self._draw.random()):
                 return False
-        return not self._stop.is_set()
+        return not self._stopping
 
     async def _sleep(self, seconds: float) -> bool:
         """Sleep; False as soon as there is a stop."""

@@ -220,9 +220,9 @@ def test_a_body_that_is_too_large_is_refused() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
 def test_it_ends_when_told_and_answers_what_it_has_taken(number: signal.Signals) -> None:
-    with serving("--model", "null", "--window-ms", "700") as (process, url), ThreadPoolExecutor(1) as pool:
+    with serving("--model", "null", "--window-ms", "3000") as (process, url), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(call, url, "/chat/completions", chat(image=None) | {"model": "null"})
-        time.sleep(0.2)  # it waits in the batching window now
+        time.sleep(1.0)  # it waits in the batching window now
         process.send_signal(number)
         assert answer.result()[0] == 200
         assert process.wait(20) == 0
@@ -274,7 +274,7 @@ class Slow(NullAdapter):
 
 def put_all(adapter: ModelAdapter, names: list[str], **limits: Any) -> dict[str, list[Response]]:
     got: dict[str, list[Response]] = {}
-    batcher = Batcher(adapter, **{"max_batch": 8, "window_s": 0.1, "max_waiting": 100, **limits})
+    batcher = Batcher(adapter, **{"max_batch": 8, "window_s": 30.0, "max_waiting": 100, **limits})
     for name in names:
         assert batcher.put(Ticket(ask(name), lambda r: got.setdefault(r.request_id, []).append(r)))
     batcher.close()
@@ -307,8 +307,8 @@ def test_what_nobody_waits_for_any_more_is_not_computed() -> None:
     batcher = Batcher(adapter, max_batch=1, window_s=0.0, max_waiting=100)
     tickets = [Ticket(ask(f"q{i}"), got.append) for i in range(5)]
     for ticket in tickets:
-        batcher.put(ticket)
         ticket.abandoned = ticket is not tickets[0] and ticket is not tickets[4]
+        batcher.put(ticket)
     batcher.close()
     assert [response.request_id for response in got] == ["q0", "q4"]
     assert adapter.batches == [["q0"], ["q4"]]
