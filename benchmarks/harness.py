@@ -177,6 +177,7 @@ def command_table(folder: Path, n: int, repeats: int) -> list[str]:
         "--help": ["--help"],
         "list": ["list"],
         "validate": ["validate"],
+        "validate --quick": ["validate", "--quick"],
         "score, 1 sample": ["score", one],
         "report, 1 sample": ["report", one, "--out", folder / "report1"],
         "compare, 1 sample": ["compare", one, one],

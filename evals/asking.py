@@ -7,11 +7,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from evals.controls.planned import bound
 from evals.errors import EvalError
 from evals.interrupt import StopSignal
 from evals.journal import Journal, JournalIndex
+from evals.memory_full import Halver, Halving
 from evals.plan import TaskPlan
 from evals.progress import Meter
 from evals.records import Answer, Question
@@ -35,6 +37,7 @@ class Asked:
         dropped: responses to requests that nobody made, or that were answered already.
         torn_bytes: an incomplete last line that was cut from the journal.
         wall_s: seconds from the first request to the last answer.
+        halvings: when memory was full, and the batch size from then on.
     """
 
     answered: int
@@ -43,6 +46,7 @@ class Asked:
     dropped: int
     torn_bytes: int
     wall_s: float
+    halvings: tuple[Halving, ...] = ()
 
 
 def ask(
@@ -67,7 +71,8 @@ def ask(
     """
     with JournalIndex(journal.path) as index:
         earlier = Earlier(index)
-        desk = Desk(plan.walk(earlier.has, part), put_of(plan.spec, bound(adapter, plan)), stop)
+        halver = Halver(adapter)
+        desk = Desk(plan.walk(earlier.has, part), put_of(plan.spec, bound(adapter, plan)), stop, halver)
         book = _Book(journal, RunningScore(plan.spec) if meter.wants_score else None, meter, earlier)
         start = time.monotonic()
         try:
@@ -76,7 +81,8 @@ def ask(
         finally:
             book.flush()
         wall_s = time.monotonic() - start
-    return Asked(book.answered, book.failed, earlier.kept, desk.dropped, journal.torn_bytes, wall_s)
+    halvings = tuple(halver.halvings)
+    return Asked(book.answered, book.failed, earlier.kept, desk.dropped, journal.torn_bytes, wall_s, halvings)
 
 
 def put_of(spec: TaskSpec, adapter: ModelAdapter) -> Put:
@@ -115,12 +121,19 @@ class Desk:
         open: requests that the adapter has taken and not answered, with their questions.
         broken: what building the next request raised; such an error is not the adapter's.
         dropped: responses to requests that were not out.
+        answered: requests that came back.
+
+    Args:
+        halver: makes batches smaller when memory is full; without one such a batch is asked one by one.
     """
 
-    def __init__(self, walk: Iterator[tuple[Question, Request]], put: Put, stop: StopSignal) -> None:
+    def __init__(
+        self, walk: Iterator[tuple[Question, Request]], put: Put, stop: StopSignal, halver: Halver | None = None
+    ) -> None:
         self.open: dict[str, tuple[Question, Request]] = {}
         self.broken: BaseException | None = None
-        self.dropped = 0
+        self.dropped = self.answered = 0
+        self._halver = halver
         self._walk, self._put, self._stop = walk, put, stop
 
     def answers(self) -> Iterator[tuple[Question, Answer]]:
@@ -137,7 +150,12 @@ class Desk:
         if question is None or request is None:
             self.dropped += 1
             return
+        self.answered += 1
         yield question, _answer(response, question, request)
+
+    def halve(self, error: BaseException) -> bool:
+        """Whether memory was full and batches are smaller now."""
+        return self._halver is not None and self._halver.halve(error, self.answered, len(self.open))
 
     def __iter__(self) -> Iterator[Request]:
         return self
@@ -158,16 +176,22 @@ class Desk:
 
 def _responses(put: Put, desk: Desk) -> Iterator[Response]:
     """All responses. Where the adapter raises, each request that it held is asked again alone, so that only the one
-    that makes it raise has no answer; then it goes on with the rest."""
+    that makes it raise has no answer; then it goes on with the rest. Where memory was full they are asked again in
+    smaller batches instead."""
+    stream: Iterator[Request] = iter(desk)
     while True:
         try:
-            yield from put(desk)
+            yield from put(stream)
             return
         except EvalError:
             raise
-        except Exception:
+        except Exception as error:
             if desk.broken is not None:
                 raise
+            if desk.halve(error):
+                stream = chain([request for _, request in desk.open.values()], desk)
+                continue
+        stream = iter(desk)
         for request_id, (_, request) in list(desk.open.items()):
             try:
                 yield from put([request])

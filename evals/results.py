@@ -93,6 +93,7 @@ def task_results(spec: TaskSpec, scored: ScoredTask, stored: Mapping[str, Any], 
         "subset": subset,
         "several_pictures": {"samples": stored.get("several_pictures", 0), "policy": spec.image},
         "plan": stored.get("plan"),
+        "batch_halved": stored.get("batch_halved", []),
         "chance": spec.chance,
         "weight": stored.get("weight", 1.0),
         "published": [

@@ -240,11 +240,12 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
         known = manifest["tasks"].get(name, {})
         manifest["tasks"][name] = {
             "wall_s": None,
+            "batch_halved": [],
             "weight": p.item.weight,
             "several_pictures": p.plan.dataset.several_pictures,
             "plan": p.plan.savings(),
             "spec": asdict(p.item.spec),
-        } | {key: value for key, value in known.items() if key == "wall_s"}
+        } | {key: value for key, value in known.items() if key in ("wall_s", "batch_halved")}
         p.plan.questions.save(run.questions_path(name))
     return manifest | {
         "status": "started",
@@ -298,6 +299,10 @@ def _ask_one(job: Job, run: Run, manifest: dict[str, Any], p: _Prepared, executo
         print(f"{name}: {asked.kept:,} answers were there already and were not asked again.", file=sys.stderr)
     if asked.dropped:
         print(f"{name}: dropped {asked.dropped:,} responses to requests that were not open.", file=sys.stderr)
+    if asked.halvings:
+        size = asked.halvings[-1].batch_size
+        print(f"{name}: memory was full; batches are of {size} now. Times are not comparable.", file=sys.stderr)
+        manifest["tasks"][name]["batch_halved"] += [asdict(halving) for halving in asked.halvings]
     if asked.answered or asked.failed:
         entry = manifest["tasks"][name]
         entry["wall_s"] = (entry["wall_s"] or 0.0) + asked.wall_s

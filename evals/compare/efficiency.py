@@ -47,7 +47,10 @@ def run_ratios(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Efficiency, 
 
 
 def task_ratios(a: RunLike, b: RunLike, one: Evidence, two: Evidence) -> tuple[Efficiency, ...]:
-    """Latency (paired by request, geometric mean) and throughput of one task."""
+    """Latency (paired by request, geometric mean) and throughput of one task; none where a run's batch changed on the
+    way because memory was full."""
+    if any(run.results["tasks"][one.task].get("batch_halved") for run in (a, b)):
+        return ()
     found = []
     latency = _paired_latency(_waits(one), _waits(two))
     if latency is not None:

@@ -16,6 +16,7 @@ from evals.executors.messages import Batch, Broken, Done, Message, Ready, Taken
 from evals.executors.recipe import WorkerRecipe
 from evals.interrupt import StopSignal
 from evals.journal import encode_answers
+from evals.memory_full import Halver
 from evals.perf.host import peak_host_mib
 from evals.plan import open_questions
 from evals.records import Answer, Question
@@ -63,7 +64,12 @@ class Worker:
         try:
             spec, dataset = self._open(lease)
             outbox = _Outbox(say, RunningScore(spec) if self._recipe.wants_score else None)
-            desk = Desk(self._requests(spec, dataset, lease, outbox), put_of(spec, self._adapter), self._stop)
+            desk = Desk(
+                self._requests(spec, dataset, lease, outbox),
+                put_of(spec, self._adapter),
+                self._stop,
+                Halver(self._adapter),
+            )
             for pair in desk.answers():
                 outbox.add(pair)
             outbox.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class EfficiencyTally:
 
     def __init__(self) -> None:
         self.answered = self.from_cache = 0
+        self._batch_sizes: Counter[int] = Counter()
         self._waits = {name: array("d") for name in ("batch_ms", *STREAM_TIMES)}
         self._times = {name: _Mean() for name in (*STAGES, "batch_size")}
         self._amounts = {name: _Mean() for name in ("prompt_tokens", "new_tokens", "cost")}
@@ -51,6 +53,8 @@ class EfficiencyTally:
         self.from_cache += sample.cached
         self.answered += not sample.cached
         if sample.timing != UNMEASURED:
+            if sample.timing.batch_size is not None:
+                self._batch_sizes[int(sample.timing.batch_size)] += 1
             for name, mean in self._times.items():
                 if (time := getattr(sample.timing, name)) is not None:
                     mean.add(time)
@@ -71,15 +75,16 @@ class EfficiencyTally:
         Returns:
             ``from_cache``: answers that were taken from earlier runs and have no times; ``stages_ms``: mean per request
             of each stage; ``latency_ms``: mean and percentiles of what a request really waited (in its batch), and the
-            same of the first token, of each further one and of the longest gap where they were seen; mean batch size
-            and token counts; ``cost`` of all answers together; ``requests_per_s``, where the model gave all answers.
-            Null wherever nothing was measured.
+            same of the first token, of each further one and of the longest gap where they were seen; the batch sizes
+            with the answers asked in each, and the mean; mean token counts; ``cost`` of all answers together;
+            ``requests_per_s``, where the model gave all answers. Null wherever nothing was measured.
         """
         return {
             "from_cache": self.from_cache,
             "stages_ms": {stage: self._times[stage].value for stage in STAGES},
             "latency_ms": _distribution(self._waits["batch_ms"]),
             **{name: _distribution(self._waits[name]) for name in STREAM_TIMES},
+            "batch_sizes": {str(size): n for size, n in sorted(self._batch_sizes.items(), reverse=True)},
             "batch_size": self._times["batch_size"].value,
             "prompt_tokens": self._amounts["prompt_tokens"].value,
             "new_tokens": self._amounts["new_tokens"].value,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,12 @@ import pytest
 from scripted_adapters import Decoding, FailsWhole, NoLikelihood, Returns, Scripted, usual
 from small_tasks import SmallTask, choice_task, small_task
 
+from evals.compare import Options, compare_runs
 from evals.errors import AdapterError
 from evals.records import ScoredSample
 from evals.runner import Outcome, execute
 from model_adapters.contract import Failure, ModelAdapter, Request, Response, Timing
+from model_adapters.probe import Probe
 
 ODD = "q00005"
 
@@ -205,3 +210,68 @@ def test_what_was_answered_before_a_fatal_error_is_kept(tmp_path: Path) -> None:
     again = Scripted()
     assert run(task, again).exit_code == 0
     assert sorted(again.asked) == ["q00003", "q00007", "q00010", "q00011"]
+
+
+class Limited(Scripted):
+    """Has memory for so many requests at a time."""
+
+    def __init__(
+        self, fits: int, batch_size: int, error: type[Exception] = RuntimeError, settable: bool = True
+    ) -> None:
+        super().__init__(batch_size)
+        self._fits, self._error, self._settable = fits, error, settable
+
+    def probe(self) -> Probe:
+        adapter = self
+
+        class Sizes(Probe):
+            def set_batch_size(self, size: int) -> bool:
+                adapter.batch_size = size if adapter._settable else adapter.batch_size
+                return adapter._settable
+
+        return Sizes()
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        stream = iter(requests)
+        while batch := list(islice(stream, self.batch_size)):
+            if len(batch) > self._fits:
+                raise self._error("CUDA out of memory. Tried to allocate 2.00 GiB")
+            for request in batch:
+                yield replace(self.answer(request), timing=Timing(batch_size=len(batch), batch_ms=1.0))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_out_of_memory_halves_the_batch_goes_on_and_is_recorded(
+    tmp_path: Path, error: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = small_task(tmp_path, n=20)
+    adapter = Limited(3, 16, error)
+    outcome = run(task, adapter)
+    assert outcome.exit_code == 0
+    assert sorted(adapter.asked) == [f"q{i:05d}" for i in range(20)]  # nothing is asked twice
+    found = outcome.results["tasks"]["colours"]
+    assert [(h["answered"], h["batch_size"]) for h in found["batch_halved"]] == [(0, 8), (0, 4), (0, 2)]
+    assert found["batch_halved"][0]["error"] == error.__name__
+    assert found["efficiency"]["batch_sizes"] == {"2": 20}
+    assert outcome.run.manifest["tasks"]["colours"]["batch_halved"] == found["batch_halved"]
+    assert "batches are of 2 now" in capsys.readouterr().err
+    good = run(task, Scripted(), "good").results["tasks"]["colours"]
+    assert found["statistics"] == good["statistics"]
+    assert good["batch_halved"] == []
+
+
+def test_out_of_memory_without_a_smaller_batch_costs_what_does_not_fit_alone(tmp_path: Path) -> None:
+    task = small_task(tmp_path)
+    outcome = run(task, Limited(0, 4))
+    assert outcome.exit_code == 5
+    assert outcome.results["tasks"]["colours"]["n_errors"] == 12
+    assert run(task, Limited(1, 4, settable=False), "fixed").exit_code == 0  # asked one by one
+
+
+def test_speed_is_not_compared_where_the_batch_changed(tmp_path: Path) -> None:
+    task = small_task(tmp_path, n=20)
+    runs = [run(task, Limited(fits, 4), f"run{fits}").run for fits in (2, 4)]
+    (found,) = compare_runs(runs, Options())
+    assert [task.efficiency for task in found.tasks] == [()]
+    (same,) = compare_runs([runs[1], run(task, Limited(4, 4), "again").run], Options())
+    assert [item.name for item in same.tasks[0].efficiency] != []
