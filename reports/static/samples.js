@@ -371,6 +371,7 @@
     await fillCategories("", "");
     await followLink(compared && regressed ? "regressed" : "all");
     addEventListener("hashchange", () => followLink());
+    performance.mark("samples-ready"); // for measurements
   }
 
   begin();
