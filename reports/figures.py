@@ -153,6 +153,11 @@ def short(label: str, narrow: bool = False) -> str:
     return label if len(label) <= longest else label[: longest - 1] + "…"
 
 
+def _named(axis: str, narrow: bool) -> str:
+    """An axis's name that fits: a remark in brackets goes to a line of its own in a narrow figure."""
+    return axis.replace(" (", "\n(") if narrow else axis
+
+
 def _lines(axes: Axes, labels: Sequence[str], narrow: bool) -> None:
     """One horizontal line a label, first on top."""
     axes.set_yticks(range(len(labels)), [short(label, narrow) for label in labels])
@@ -170,7 +175,7 @@ def dot_whisker(
             margin = 0.015 * (limits[1] - limits[0])  # whole markers at both ends
             axes.set_xlim(limits[0] - margin, limits[1] + margin)
         axes.grid(axis="x")
-        axes.set_xlabel(axis)
+        axes.set_xlabel(_named(axis, narrow))
         for y, dot in enumerate(dots):
             if dot.low is not None and dot.high is not None:
                 axes.plot(
@@ -185,7 +190,7 @@ def dot_whisker(
             else:
                 axes.text(0.01, y, "no score", transform=axes.get_yaxis_transform(), va="center", color=MUTED)
 
-    return draw(0.62 + 0.3 * len(dots), paint, narrow=narrow)
+    return draw((0.76 if narrow else 0.62) + 0.3 * len(dots), paint, narrow=narrow)
 
 
 def forest(
@@ -199,7 +204,7 @@ def forest(
         _lines(axes, [dot.label for dot in dots], narrow)
         axes.set_xlim(zero - 1.08 * reach, zero + 1.08 * reach)
         axes.grid(axis="x")
-        axes.set_xlabel(axis)
+        axes.set_xlabel(_named(axis, narrow))
         if margin:
             axes.axvspan(zero - margin, zero + margin, color=SOFT, linewidth=0)
         axes.axvline(zero, color=MUTED, linewidth=1)
@@ -216,7 +221,7 @@ def forest(
             else:
                 axes.text(0.01, y, "undefined", transform=axes.get_yaxis_transform(), va="center", color=MUTED)
 
-    return draw(0.62 + 0.3 * len(dots), paint, narrow=narrow)
+    return draw((0.76 if narrow else 0.62) + 0.3 * len(dots), paint, narrow=narrow)
 
 
 def stacked_bars(bars: Sequence[Bar], parts: Sequence[str], *, axis: str, narrow: bool = False) -> Figure:
@@ -225,7 +230,7 @@ def stacked_bars(bars: Sequence[Bar], parts: Sequence[str], *, axis: str, narrow
     def paint(axes: Axes) -> None:
         _lines(axes, [bar.label for bar in bars], narrow)
         axes.grid(axis="x")
-        axes.set_xlabel(axis)
+        axes.set_xlabel(_named(axis, narrow))
         left = [0.0] * len(bars)
         for index, part in enumerate(parts):
             widths = [bar.parts[index] or 0.0 for bar in bars]
@@ -263,6 +268,10 @@ def curves(lines: Sequence[Curve], *, x_axis: str, y_axis: str, steps: bool = Fa
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:,g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
+        elif all(value == int(value) for value in values):
+            from matplotlib.ticker import MaxNLocator
+
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel(x_axis + (", logarithmic" if log_x else ""))
         axes.set_ylabel(y_axis)
         axes.tick_params(axis="y", colors=MUTED)

@@ -66,8 +66,8 @@ def curves(series: Ablation, first: Run) -> list[figures.Curve]:
 def _curve(label: str, points: Sequence[Point]) -> figures.Curve:
     known = [p for p in points if p.value is not None]
     values = tuple(100 * p.value for p in known if p.value is not None)
-    low = tuple(100 * (p.low if p.low is not None else p.value or 0.0) for p in known)
-    high = tuple(100 * (p.high if p.high is not None else p.value or 0.0) for p in known)
+    low = tuple(100 * max(p.low if p.low is not None else p.value or 0.0, 0.0) for p in known)
+    high = tuple(100 * min(p.high if p.high is not None else p.value or 0.0, 1.0) for p in known)
     return figures.Curve(label, tuple(float(p.step) for p in known), values, low, high)
 
 
@@ -91,6 +91,9 @@ def step_table(series: Ablation, first: Run) -> Table:
 
 
 def _cell(point: Point, scale: fmt.Scale) -> Cell:
-    text = fmt.score(point.value, point.low, point.high, scale)
-    said = "" if point.low is None else fmt.interval(point.low, point.high, scale)
+    low, high = point.low, point.high
+    if fmt.is_percent(scale) and low is not None and high is not None:
+        low, high = max(low, 0.0), min(high, 1.0)  # a symmetric interval can reach beyond the scale
+    text = fmt.score(point.value, low, high, scale)
+    said = "" if low is None else fmt.interval(low, high, scale)
     return number_cell(point.value, f"{text} ({said})" if said else text)

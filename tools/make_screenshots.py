@@ -51,7 +51,7 @@ SHOTS = (
     Shot("comparison_samples", "comparison/comparison.html", at="#samples", height=900, dark=True),
     Shot("comparison_steps", "steps/comparison.html", height=900),
     Shot("leaderboard", "board/leaderboard.html", height=1500),
-    Shot("leaderboard_published", "published-board/leaderboard.html", height=760),
+    Shot("leaderboard_published", "published-board/leaderboard.html", height=1250),
     Shot("gate", "gate/gate.html", height=1250),
     Shot("phone_run", "demo-final/report.html", width=PHONE, height=1300),
     Shot("phone_comparison", "comparison/comparison.html", width=PHONE, height=1300, dark=True),
@@ -125,13 +125,14 @@ def take(runs: Path) -> None:
 
 
 def shrink(path: Path) -> int:
-    """Write a PNG again with few colours, fewer until it is small enough; returns its bytes."""
+    """Write a PNG again, with a palette only where it is too large otherwise; returns its bytes."""
     from PIL import Image
 
     image = Image.open(path).convert("RGB")
-    for colours in (128, 64, 32, 16):
+    for colours in (0, 256, 128, 64):
         buffer = io.BytesIO()
-        image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        reduced = image.quantize(colours, dither=Image.Dither.NONE) if colours else image
+        reduced.save(buffer, "PNG", optimize=True)
         if buffer.tell() <= LARGEST_BYTES:
             break
     path.write_bytes(buffer.getvalue())
