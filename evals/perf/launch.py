@@ -55,7 +55,8 @@ def run_process(order: Order, raw: Path) -> ProcessRecord:
     with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
         job = Path(scratch) / "order.json"
         write_order(job, order)
-        command = [sys.executable, "-m", "evals.perf.worker", str(job), str(raw.resolve())]
+        # -P: the working folder is no place for modules, or it would be measured instead of the other checkout.
+        command = [sys.executable, "-P", "-m", "evals.perf.worker", str(job), str(raw.resolve())]
         done = subprocess.run(command, env=_environment(code), check=False)  # noqa: S603 - our own module
     if not raw.is_file():
         raise AdapterError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def call(*arguments: object, sleepy: Path | None = None) -> subprocess.Completed
     paths = [str(path) for path in (sleepy, os.environ.get("PYTHONPATH")) if path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, str(PROJECT / "run_eval.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=PROJECT, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +150,23 @@ def test_two_sides_take_turns_and_get_a_verdict(sleepy, tmp_path):
     assert order == "ABBAAB"
     documents = [open_profile(tmp_path / "p" / side).document for side in ("baseline", "candidate")]
     assert [document["options"]["factor"] for document in documents] == ["1.0", "1.1"]
+
+
+def test_the_baseline_is_measured_by_the_other_checkouts_code(tmp_path):
+    """Even where this checkout is the working folder."""
+    base = tmp_path / "base"
+    for room in ("evals", "model_adapters"):
+        shutil.copytree(
+            PROJECT / room, base / room, ignore=shutil.ignore_patterns("__pycache__", "checkpoints", "*.safetensors")
+        )
+    conditions = base / "evals" / "perf" / "conditions.py"
+    conditions.write_text(conditions.read_text().replace('"container": _in_container()', '"container": "base"'))
+    out = tmp_path / "p"
+    done = call("profile", "--model", "null", "--repeats", "1", "--against-code", base, "--out", out, *SHORT)
+    assert done.returncode == 3, done.stderr  # one pair is too few to judge by
+    sides = {side: open_profile(out / side).document for side in ("baseline", "candidate")}
+    assert sides["baseline"]["environment"]["before"]["container"] == "base"
+    assert sides["candidate"]["environment"]["before"]["container"] != "base"
 
 
 @pytest.mark.parametrize(
