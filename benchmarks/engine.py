@@ -68,8 +68,8 @@ def steps(batch_size: int | str) -> list[Step]:
     ]
 
 
-def measure(task: str, rounds: int, batch_size: int | str, checkpoint: str) -> list[str]:
-    """Markdown rows of one task."""
+def measure(task: str, rounds: int, batch_size: int | str, checkpoint: str, share: float) -> list[str]:
+    """Markdown rows of one task; ``share`` of the usual number of questions is asked in a round."""
     spec = find_task(task, "default")
     plan = make_plan(spec, open_dataset(spec, Path("data"), cache_dir(), Subset()))
     requests = [request for _, request in plan.walk(lambda _: False)]
@@ -80,7 +80,7 @@ def measure(task: str, rounds: int, batch_size: int | str, checkpoint: str) -> l
     found: list[list[tuple[float, float]]] = [[] for _ in table]
     for number in range(-1, rounds):  # the first round warms up
         for step, engine, times in zip(table, engines, found, strict=True):
-            asked = _part(requests, step.questions if number >= 0 else 20, number)
+            asked = _part(requests, round(share * step.questions) if number >= 0 else 20, number)
             times.append(_rate(engine, asked))
     rows = [
         f"**{task}**, {len(requests):,} questions on {plan.images:,} pictures",
@@ -141,6 +141,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=TASKS, metavar="TASK", help=f"default: {' '.join(TASKS)}")
     parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median counts (5)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the usual questions a round, on a busy machine (1)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
     parser.add_argument("--batch-size", default="auto", help="rows a batch (auto)")
     parser.add_argument("--checkpoint", default="small-final")
@@ -154,7 +157,7 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, torch {torch.__version__}, {today}"
     )
     for task in options.tasks:
-        print("\n" + "\n".join(measure(task, options.rounds, batch, options.checkpoint)), flush=True)
+        print("\n" + "\n".join(measure(task, options.rounds, batch, options.checkpoint, options.share)), flush=True)
         if options.harness:
             harness = through_harness(task, options.rounds, options.checkpoint, options.original)
             print("\n" + "\n".join(harness), flush=True)

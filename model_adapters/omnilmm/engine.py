@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 
 import torch
@@ -102,6 +102,7 @@ class Engine:
         self._graphs = StepGraphs(model.llm) if use_graphs else None
         self.set_batch_size(options.batch_size)
         self._builder = PromptBuilder(model.tokenizer, self._query_num, parse_special=options.parse_special)
+        self._text = lru_cache(maxsize=4096)(model.tokenizer.decode_answer)  # short answers come again and again
         self._pictures = PictureEncoder(
             model if isinstance(model, OmniLMM) else None,
             batch_size=options.vision_batch_size,
@@ -309,7 +310,7 @@ class Engine:
 
     def _response(self, item: Asked, ids: Sequence[int], finished: bool, timing: Timing) -> Response:
         stop = item.request.generation.stop
-        text = self._tokenizer.decode_answer(ids)
+        text = self._text(tuple(ids))
         cut = min((text.find(end) for end in stop if end in text), default=len(text))
         return Response(
             item.request.request_id,

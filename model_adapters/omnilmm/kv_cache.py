@@ -60,8 +60,13 @@ def visible(queries: Columns, keys: Columns) -> Tensor:
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask as attention kernels add it, (packs, 1, queries, keys); made once, used by all layers."""
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)[:, None]
+    """A mask as attention kernels add it, (packs, 1, queries, keys); made once, used by all layers.
+
+    Its rows are a multiple of 16 long, of which the keys are a part: CUDA kernels would copy others in every layer.
+    """
+    packs, queries, keys = seen.shape
+    mask = torch.zeros((packs, queries, -(-keys // 16) * 16), dtype=dtype, device=seen.device)[..., :keys]
+    return mask.masked_fill_(~seen, -torch.inf)[:, None]
 
 
 class PackedCache:

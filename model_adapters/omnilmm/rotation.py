@@ -12,6 +12,7 @@ class Rotation:
     def __init__(self, inverse_frequencies: Tensor) -> None:
         self._inverse = inverse_frequencies  # (head_dim / 2,)
         self._cosine = self._sine = torch.empty(0)
+        self._tables: list[Tensor] = []  # recorded steps go on reading the tables that they were recorded with
 
     def at(self, positions: Tensor, highest: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosine and sine, (packs, n, 1, head_dim / 2) each; ``highest`` position asked for."""
@@ -19,6 +20,7 @@ class Rotation:
             size = max(2048, 2 * highest)
             angles = torch.arange(size, device=positions.device)[:, None] * self._inverse.to(positions.device).float()
             self._cosine, self._sine = angles.cos().to(dtype), angles.sin().to(dtype)
+            self._tables += [self._cosine, self._sine]
         return self._cosine[positions][:, :, None], self._sine[positions][:, :, None]
 
 
