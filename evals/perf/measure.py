@@ -213,6 +213,8 @@ def _request_times(
         images=len(request.images),
         batch_size=response.timing.batch_size,
         failure=f"{failure.type}: {failure.message}" if failure else "",
+        told_ttft_ms=response.timing.ttft_ms,
+        told_tpot_ms=response.timing.tpot_ms,
     )
 
 

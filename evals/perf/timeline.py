@@ -28,6 +28,7 @@ class RequestTimes:
         token_ns: when each token was on the host; empty where the adapter does not tell.
         batch_size: rows of the batch that it was answered in.
         failure: why there is no answer; empty where there is one.
+        told_ttft_ms, told_tpot_ms: as the adapter says, for one that measures by itself (a served model, say).
     """
 
     request_id: str
@@ -40,6 +41,8 @@ class RequestTimes:
     images: int = 0
     batch_size: int | None = None
     failure: str = ""
+    told_ttft_ms: float | None = None
+    told_tpot_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

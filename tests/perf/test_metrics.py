@@ -110,6 +110,15 @@ def test_an_adapter_that_tells_no_tokens_has_none(tag):
     assert "does not tell when tokens came" in reason(tag, case_record(latency=silent))
 
 
+def test_an_adapter_that_measures_by_itself_is_believed_where_it_tells_no_tokens():
+    said = {"tokens": 0, "new_tokens": 3, "told_ttft_ms": 41.0, "told_tpot_ms": 9.0}
+    served = case_record(latency=window([request(i, **said) for i in range(3)]))
+    assert value("ttft_ms", served) == (41.0,) * 3
+    assert value("tpot_ms", served) == (9.0,) * 3
+    both = case_record(latency=window([request(0, told_ttft_ms=1.0)]))
+    assert value("ttft_ms", both) == (40.0,)
+
+
 def test_one_token_has_a_first_but_no_time_per_token():
     case = case_record(latency=window([request(0, tokens=1)]))
     assert value("ttft_ms", case) == (40.0,)

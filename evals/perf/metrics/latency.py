@@ -31,23 +31,35 @@ class ColdStart(Metric):
 
 class Ttft(Metric):
     tag, title, unit = "ttft_ms", "Time to first token", "ms"
-    formula = "first token on the host − request submitted"
-    reads = ("latency.requests.submit_ns", "latency.requests.token_ns")
+    formula = "first token on the host − request submitted; of an adapter that tells no tokens, what it says itself"
+    reads = ("latency.requests.submit_ns", "latency.requests.token_ns", "latency.requests.told_ttft_ms")
     per_request = True
 
     def values(self, seen: Seen) -> tuple[float, ...]:
+        if told := _told(seen, "told_ttft_ms"):
+            return told
         return tuple((r.token_ns[0] - r.submit_ns) / NS_PER_MS for r in with_tokens(seen, 1))
 
 
 class Tpot(Metric):
     tag, title, unit = "tpot_ms", "Time per output token", "ms"
-    formula = "(last token − first token) / (tokens − 1), from 2 tokens on"
-    reads = ("latency.requests.token_ns",)
+    formula = "(last token − first token) / (tokens − 1), from 2 tokens on; or what the adapter says itself"
+    reads = ("latency.requests.token_ns", "latency.requests.told_tpot_ms")
     per_request = True
 
     def values(self, seen: Seen) -> tuple[float, ...]:
+        if told := _told(seen, "told_tpot_ms"):
+            return told
         requests = with_tokens(seen, 2)
         return tuple((r.token_ns[-1] - r.token_ns[0]) / (len(r.token_ns) - 1) / NS_PER_MS for r in requests)
+
+
+def _told(seen: Seen, name: str) -> tuple[float, ...]:
+    """What an adapter says that tells no tokens; nothing where tokens are known, or it says nothing."""
+    requests = answered(seen.latency())
+    if any(request.token_ns for request in requests) or seen.case.case.num_beams > 1:
+        return ()
+    return tuple(value for request in requests if (value := getattr(request, name)) is not None)
 
 
 class InterToken(Metric):
