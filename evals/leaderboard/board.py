@@ -164,7 +164,8 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
     held = [(c, evidence[c.task]) for c in columns if c.task in cells]
     parts = [score_part(c.task, e.statistic, e.clusters, c.weight) for c, e in held]
     macro = macro_mean([] if missing else parts)
-    imported, control = bool(run.manifest.get("imported")), bool(model.get("control"))
+    control = bool(model.get("control"))
+    imported = bool(run.manifest.get("imported")) or "replayed" in model  # answers that were there already
     environment = {} if imported else run.manifest.get("environment") or {}  # an import's machine measured nothing
     return Entry(
         run=run.manifest["run_id"],
@@ -186,7 +187,7 @@ def _entry(run: RunLike, columns: Sequence[Column], evidence: Mapping[str, Evide
         rank=None,
         ties="",
         unranked=CONTROL if control else _why_unranked(cells, missing, macro.value, macro.se),
-        efficiency=_efficiency(run.results) | measured_speed(run),
+        efficiency=_efficiency({"tasks": {}}) if imported else _efficiency(run.results) | measured_speed(run),
         hardware_key=environment.get("hardware_key"),
         hardware=_hardware(environment.get("hardware") or {}),
     )

@@ -49,7 +49,7 @@ class Entry:
 
     Attributes:
         model: name for people; identity: the adapter's whole identity.
-        imported: scored from published predictions, so without efficiency.
+        imported: scored from published predictions or replayed answers, so without efficiency.
         control: no model's answers but a floor or a ceiling: shown, and never ranked.
         cells: by task; a missing task has no entry and is in ``missing``.
         macro, macro_low, macro_high: in parts of the scale; None with a missing task.

@@ -42,7 +42,13 @@ URL=$(grep -o 'http://[0-9.:]*' "$OUT/server.log" | head -1)
 [ -n "$URL" ] || { echo "error: the server did not start:"; cat "$OUT/server.log"; exit 2; }
 ask server --model openai -o "base_url=$URL/v1"
 
-cd "$OUT"
 BOARD=(final early server blind rapidocr published chance majority prior echo oracle)
-cd - > /dev/null
 "$PYTHON" run_eval.py leaderboard "${BOARD[@]/#/$OUT/}" --suite "$SUITE" --title "Eight adapters and more" --out "$OUT/board"
+
+# The page of the documentation, and its picture where there is a Chromium.
+cat examples/eight_adapters/intro.md "$OUT/board/leaderboard.md" | sed '/^# Eight adapters and more$/d' > "$OUT/board/page.md"
+if command -v chromium > /dev/null; then
+  chromium --headless=new --no-sandbox --disable-gpu --hide-scrollbars --window-size=1500,900 \
+    --screenshot="$OUT/board/leaderboard.png" "file://$(realpath "$OUT/board/leaderboard.html")" 2> /dev/null
+fi
+echo "page and picture: $OUT/board/page.md $OUT/board/leaderboard.png"

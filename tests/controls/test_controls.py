@@ -20,8 +20,10 @@ from evals.controls import load_model
 from evals.controls.chance import possible_answers
 from evals.controls.planned import bound
 from evals.data import open_dataset
+from evals.leaderboard import build_board
 from evals.plan import TaskPlan, make_plan
 from evals.spec import find_task
+from evals.store import open_run
 from model_adapters import load_adapter
 from model_adapters.contract import AdapterError, GenerationSettings, ImageRef, ModelAdapter, Request, Turn
 
@@ -116,6 +118,9 @@ class TestReplay:
         assert again["tasks"][name]["efficiency"]["latency_ms"] == first["tasks"][name]["efficiency"]["latency_ms"]
         assert again["model"]["replayed"]["run"] == "first"
         assert again["model"]["model"] == "chance"
+        (group,) = build_board([open_run(tmp_path / "again")]).groups
+        assert group.entries[0].imported  # answers that were there already have no speed of their own
+        assert set(group.entries[0].efficiency.values()) == {None}
 
     def test_what_was_not_answered_fails(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         task = small_task(tmp_path, n=10)
