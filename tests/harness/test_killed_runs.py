@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 from run_processes import answered, asked, equals_uninterrupted, finish, start, wait_for
+from scripted_adapters import Scripted
 from small_tasks import SmallTask, small_task
+
+from evals.errors import AdapterError
+from evals.runner import execute
+from model_adapters.contract import Request
 
 N = 40
 
@@ -95,6 +100,39 @@ def test_a_run_killed_at_twenty_random_points_continues(task: SmallTask) -> None
     for number in range(20):
         kill_and_continue(task, task.folder / f"cut{number}" / "run", rng.randrange(N), torn=rng.choice([0, 1, 50]))
         shutil.rmtree(task.folder / "whole")
+
+
+def test_doubled_and_torn_lines_change_nothing(task: SmallTask) -> None:
+    """What a copied folder or a badly joined file looks like: every line twice, the last one without its end."""
+    out = task.folder / "cut" / "run"
+    execute(task.job(out), Scripted)
+    journal = out / "responses" / f"{task.name}.jsonl"
+    data = journal.read_bytes()
+    journal.write_bytes(data + data[:-20])
+    again = Scripted()
+    execute(task.job(out), lambda: again)
+    assert again.asked == []
+    assert equals_uninterrupted(task, out)
+
+
+def test_a_clock_that_jumps_changes_nothing_but_the_time_stamps(
+    task: SmallTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first session stops half way; the second one begins a year before it."""
+    out = task.folder / "cut" / "run"
+    stamps = iter([f"203{year}-01-01T00:00:00+00:00" for year in (1, 1, 1, *[0] * 20)])
+    monkeypatch.setattr("evals.runner._now", lambda: next(stamps))
+
+    def stop_half_way(request: Request) -> None:
+        if request.request_id == "q00020":
+            raise AdapterError("the power went")
+
+    with pytest.raises(AdapterError, match="power"):
+        execute(task.job(out), lambda: Scripted(hook=stop_half_way))
+    kept, again = answered(task, out), Scripted()
+    execute(task.job(out), lambda: again)
+    assert not kept & set(again.asked)
+    assert equals_uninterrupted(task, out)
 
 
 def test_a_second_process_in_the_same_folder_is_refused(task: SmallTask) -> None:
