@@ -70,7 +70,7 @@ def _macro_part(name: str, scored: ScoredTask, weight: float) -> TaskNumber:
 def _macro(parts: list[TaskNumber]) -> dict[str, Any]:
     """The weighted mean over tasks as fractions of each task's scale."""
     macro = macro_mean(parts)
-    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (macro.low, macro.high))
+    low, high = macro.score_interval
     return {"value": macro.value, "low": low, "high": high, "se": macro.se, "n_tasks": macro.n_tasks}
 
 

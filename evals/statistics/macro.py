@@ -62,6 +62,12 @@ class Macro:
     n_tasks: int
     shared_clusters: bool
 
+    @property
+    def score_interval(self) -> tuple[float | None, float | None]:
+        """Low and high of a mean of scores, kept within [0, 1]; of a difference take ``low`` and ``high``."""
+        low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (self.low, self.high))
+        return low, high
+
     def lower(self, alpha: float) -> float | None:
         """One-sided lower confidence bound at level 1 - alpha."""
         return None if self.value is None or self.se is None else self.value - t_quantile(1 - alpha, self.df) * self.se

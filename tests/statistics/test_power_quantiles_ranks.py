@@ -223,3 +223,11 @@ def test_binomial_and_normal_functions_equal_the_references(n, probability, data
     k = data.draw(st.integers(-1, n))
     assert binomial_cdf(k, n, probability) == pytest.approx(scipy.stats.binom.cdf(k, n, probability), abs=1e-12)
     assert normal_quantile(probability) == pytest.approx(scipy.stats.norm.ppf(probability), rel=1e-12)
+
+
+def test_the_interval_of_a_mean_of_scores_stays_within_the_scale_and_that_of_a_difference_does_not() -> None:
+    perfect = mean_statistic("accuracy", [1.0] * 40)
+    macro = macro_mean([score_part("t", perfect, [str(i) for i in range(40)])])
+    assert macro.high is not None
+    assert macro.high > 1.0
+    assert macro.score_interval == (macro.low, 1.0)
