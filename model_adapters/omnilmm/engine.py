@@ -191,6 +191,8 @@ class Engine:
             if isinstance(error, torch.OutOfMemoryError):
                 self._pictures.forget()
                 torch.cuda.empty_cache()
+                # What did not fit once would not fit again; each answer says how large its batch was.
+                self._batch = replace(self._batch, rows=min(self._batch.rows, len(batch) // 2))
         else:
             yield from responses
             return
