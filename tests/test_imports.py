@@ -167,3 +167,9 @@ def test_commands_about_runs_import_no_model_library(finished: Path, command: st
     code, names = modules_after(command, *runs)
     assert code == 0
     assert not (HEAVY | {"pandas"}) & names
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by their bare names; of two files with one name it would run only the first it meets."""
+    names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
