@@ -2,7 +2,7 @@
 
 Loading streams: the model is built without memory (meta device), headers are compared with what the config promises,
 and each tensor is read, converted and put in its place before the next one is touched. Peak memory is the weights
-plus one tensor.
+plus one tensor. A tensor of a safetensors file that is stored as it is wanted goes to a GPU without a copy on the host.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from model_adapters.contract import AdapterError
 from model_adapters.omnilmm.config import LanguageConfig, OmniLMMConfig, language_config_dict
 from model_adapters.omnilmm.layout import Layout, MiniCPMLayout, OmniLMMLayout
-from model_adapters.omnilmm.tensor_files import SINGLE_SAFETENSORS, TensorFile, open_tensor_files
+from model_adapters.omnilmm.tensor_files import SINGLE_SAFETENSORS, SafetensorsFile, TensorFile, open_tensor_files
 
 MAX_SHARD_BYTES = 5_000_000_000  # as the released checkpoint
 _LISTED = 12  # names that one error spells out
@@ -55,11 +55,21 @@ def load_weights(
     files = {name: file for name, file in files.items() if not name.endswith(_NOT_WEIGHTS)}
     check_names_and_shapes({name: file.shapes[name] for name, file in files.items()}, layout, folder)
     for name in sorted(files, key=lambda name: (str(files[name].path), name)):
-        # Convert on the host in two steps only where both change, so that the device never holds a second copy.
-        stored = files[name].read(name).to(dtype=torch.float32 if name == "vpm.pos_embed" else dtype)
+        stored = _read(files[name], name, torch.float32 if name == "vpm.pos_embed" else dtype, device)
         for target, tensor in layout.unpack(name, stored):
             _assign(module, target, tensor.to(device=device, dtype=dtype).contiguous())
     return files
+
+
+def _read(file: TensorFile, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor in ``dtype``, on the device or still on the host.
+
+    What must be converted, and files that are merged, averaged or pickled, go through the host: so the device never
+    holds a second copy in another format.
+    """
+    if device.type != "cpu" and isinstance(file, SafetensorsFile) and file.dtype(name) == dtype:
+        return file.read_to(name, device)
+    return file.read(name).to(dtype=dtype)
 
 
 def check_names_and_shapes(found: Mapping[str, tuple[int, ...]], layout: Layout, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Stored tensors of a checkpoint folder: which there are, their shapes, and their bytes one at a time.
 
-Headers are read at once, data only when asked for, each tensor straight into memory of its own. Nothing is mapped: a
-mapped file that is replaced during a run kills the process, and mapped pages count twice while weights are converted.
+Headers are read at once, data only when asked for, each tensor straight into memory of its own. Nothing stays mapped: a
+mapped file that is cut short during a run kills the process, and mapped pages count twice while weights are converted.
+Only a tensor that goes to another device is mapped, for as long as its copy takes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pickle import UnpicklingError  # the error of torch's restricted loader, no
 from typing import Any, Protocol
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from model_adapters.contract import AdapterError
@@ -85,6 +87,16 @@ class SafetensorsFile:
         if got != entry.nbytes:
             raise _truncated(self.path, entry.offset + entry.nbytes, entry.offset + int(got))
         return data.view(entry.dtype).reshape(entry.shape)
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Number format that a tensor is stored in."""
+        return self._entries[name].dtype
+
+    def read_to(self, name: str, device: torch.device) -> Tensor:
+        """One tensor on a device, copied there from the file's pages: the host makes no copy of its own."""
+        with safe_open(self.path, framework="pt", device=str(device)) as file:
+            tensor: Tensor = file.get_tensor(name)
+        return tensor
 
 
 class TorchFile:

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from model_adapters.contract import AdapterError
 from model_adapters.omnilmm import fingerprint
 from model_adapters.omnilmm.adapter import OmniLMMAdapter
-from model_adapters.omnilmm.checkpoint import save_checkpoint
+from model_adapters.omnilmm.checkpoint import load_weights, save_checkpoint
 from model_adapters.omnilmm.config import OmniLMMConfig
 from model_adapters.omnilmm.fingerprint import weights_fingerprint
 from model_adapters.omnilmm.layout import OmniLMMLayout
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
-from model_adapters.omnilmm.tensor_files import open_tensor_files
+from model_adapters.omnilmm.tensor_files import SafetensorsFile, open_tensor_files
 
 ASKED = [{"role": "user", "content": "What is it?"}]
 
@@ -75,6 +75,29 @@ def test_fp32_arithmetic_starts_from_the_stored_bf16(tiny_checkpoint: Path) -> N
     qkv = stored["vpm.blocks.1.attn.qkv.weight"].float()
     attention = model.vpm.siglip.encoder.layers[1].self_attn
     assert torch.equal(torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]), qkv)
+
+
+def test_a_tensor_sent_to_a_device_is_the_one_that_is_read(tiny_checkpoint: Path) -> None:
+    file = SafetensorsFile(tiny_checkpoint / "model.safetensors")
+    assert all(torch.equal(file.read_to(name, torch.device("cpu")), file.read(name)) for name in file.shapes)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_only_tensors_stored_as_wanted_go_straight_to_another_device(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    """The meta device stands for a GPU."""
+    sent: set[str] = set()
+
+    def read_to(file: SafetensorsFile, name: str, device: torch.device) -> torch.Tensor:
+        sent.add(name)
+        return file.read(name).to(device)
+
+    monkeypatch.setattr(SafetensorsFile, "read_to", read_to)
+    model = load(tiny_checkpoint)
+    files = load_weights(model, tiny_checkpoint, OmniLMMLayout(model.config), dtype=dtype, device=torch.device("meta"))
+    assert sent == ({name for name in files if name != "vpm.pos_embed"} if dtype == torch.bfloat16 else set())
+    assert all(parameter.is_meta and parameter.dtype == dtype for parameter in model.parameters())
 
 
 def test_nothing_is_left_on_the_meta_device(tiny_checkpoint: Path) -> None:
