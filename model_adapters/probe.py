@@ -84,10 +84,12 @@ class Work:
         vision_flops: of one image through vision tower and resampler.
         token_flops: of one token through the layers of the language model, without attention's scores.
         head_flops: of one token through the head.
-        attention_flops: of one token per token of context that it sees.
+        attention_flops: of one token per token of context that it sees (itself among them), in all layers.
         step_weight_bytes: read by one decoding step, whatever the batch: layers and head, no embedding table.
         kv_bytes_per_token: keys and values of one token in all layers.
         vision_weight_bytes: of vision tower and resampler.
+        spared_flops, spared_attention_flops: the share of ``token_flops`` and ``attention_flops`` that only a prompt's
+            last token takes, because nobody reads what the last layer would make of the others; 0 where all take it.
     """
 
     vision_flops: float
@@ -97,13 +99,17 @@ class Work:
     step_weight_bytes: float
     kv_bytes_per_token: float
     vision_weight_bytes: float
+    spared_flops: float = 0.0
+    spared_attention_flops: float = 0.0
 
     def prefill_flops(self, tokens: float) -> float:
         """Reading a prompt of so many tokens, causal, with one row of logits."""
-        return self.token_flops * tokens + self.attention_flops * tokens * tokens / 2 + self.head_flops
+        others = tokens - 1
+        whole = self.token_flops * tokens + self.attention_flops * tokens * (tokens + 1) / 2 + self.head_flops
+        return whole - self.spared_flops * others - self.spared_attention_flops * others * tokens / 2
 
     def decode_flops(self, context: float) -> float:
-        """One token of one sequence with so much context."""
+        """One token of one sequence that sees so many tokens, itself among them."""
         return self.token_flops + self.head_flops + self.attention_flops * context
 
 

@@ -127,14 +127,18 @@ class TorchProbe(Probe):
         return self._work
 
     def counted_flops(self, run: Callable[[], object]) -> float | None:
-        """By torch's counter: matrix products, convolutions and attention; custom kernels are not seen."""
+        """By torch's counter: matrix products, convolutions and attention.
+
+        The counter knows no attention kernel of the CPU and takes causal attention for a full square; both are put
+        right. It does not see elementwise work, kernels that are no operators of torch, or replayed CUDA graphs.
+        """
         from torch.utils.flop_counter import FlopCounterMode
 
         trained = [parameter for parameter in self._module.parameters() if parameter.requires_grad]
         for parameter in trained:  # the counter asks for gradients, which inference mode does not have
             parameter.requires_grad_(False)
         try:
-            with FlopCounterMode(display=False) as counter:
+            with FlopCounterMode(display=False, custom_mapping=_attention_counts()) as counter:
                 run()
         finally:
             for parameter in trained:
@@ -163,6 +167,32 @@ class TorchProbe(Probe):
             torch.cuda.memory._dump_snapshot(str(path))
         finally:
             torch.cuda.memory._record_memory_history(enabled=None)
+
+
+def _attention_counts() -> dict[Any, Callable[..., int]]:
+    """Operations of torch's attention kernels; the number is the place of ``is_causal`` among their arguments."""
+    kernels = torch.ops.aten
+    return {
+        kernels._scaled_dot_product_flash_attention_for_cpu: _attention_count(4),
+        kernels._scaled_dot_product_flash_attention: _attention_count(4),
+        kernels._scaled_dot_product_efficient_attention: _attention_count(6),
+        kernels._scaled_dot_product_cudnn_attention: _attention_count(6),
+    }
+
+
+def _attention_count(causal_at: int) -> Callable[..., int]:
+    """Counts 4 · width for each pair of a query and a key that it sees: scores and mixing."""
+    from torch.utils.flop_counter import sdpa_flop_count
+
+    def count(*args: Any, out_val: Any = None, **options: Any) -> int:
+        query, key, value = (tensor.shape for tensor in args[:3])
+        flops: int = sdpa_flop_count(query, key, value)
+        is_causal = options.get("is_causal", len(args) > causal_at and args[causal_at])
+        n = query[-2]
+        return flops * (n + 1) // (2 * n) if is_causal and n == key[-2] else flops
+
+    count._get_raw = True  # type: ignore[attr-defined]  # to be given tensors and flags, not shapes
+    return count
 
 
 def _around(part: nn.Module, clock: RecordingClock, stage: str) -> list[Any]:

@@ -1,8 +1,8 @@
 """What OmniLMM computes, reads and needs memory for, by formula from its config: nothing is loaded.
 
-Multiplications and additions count as one operation each. Sums for the released model, in notes on its limits: 938 GF a
-448 px image in the tower and 30 GF in the resampler, 609 GF for a prompt of 124 tokens, 0.369 MB of keys and values a
-token.
+Multiplications and additions count as one operation each. Sums for the released model: 938 GF a 448 px image in the
+tower and 30 GF in the resampler, 609 GF for a prompt of 124 tokens through all of every layer and 596 GF as the engine
+reads it, 0.369 MB of keys and values a token.
 """
 
 from __future__ import annotations
@@ -21,7 +21,23 @@ PROMPT_TOKENS = 128  # text and answer that one row is counted with
 
 
 def work_of(config: OmniLMMConfig | LanguageConfig, dtype: torch.dtype) -> Work:
-    """Operations and bytes by formula (Kaplan et al. 2020, table 1; attention as 4 · layers · width a token pair)."""
+    """Operations and bytes by formula, of the engine's own pass (forward.py).
+
+    Matrices: two operations a weight and token (Kaplan et al. 2020, table 1). Per term, for tokens or patches T, layers
+    L, width d, width of keys and values k, width of the MLP f:
+
+    - tower: T · L · 2(4d² + 2df), the patch convolution T · 2 · 3 · patch² · d, attention 4 · L · d · T². The last
+      of the original's layers does not exist (config.py).
+    - resampler: its projections of patches and of queries, attention 4 · d · queries · T. The queries' first projection
+      is the same for all images of a batch and is computed once a batch; it is counted for each.
+    - decoder, a token: L · 2(2d² + 2dk + 3df). Attention 4 · L · d a token that is seen, causal: T(T + 1)/2 pairs.
+    - spared in a prompt: of the last layer all tokens but the last have keys and values computed only (forward.py), so
+      2(2d² + 3df) and their pairs are missing. Beam search goes through transformers' layers, which spare nothing.
+    - head: 2 · d · vocabulary, for a prompt's last token and each generated one.
+
+    Left out, here and by torch's counter: norms, softmax, activations, rotary angles, resizing. The counter
+    (torch_probe.py) agrees within 0.1 % (tests/omnilmm/test_costs.py).
+    """
     language = config.language if isinstance(config, OmniLMMConfig) else config
     size = dtype.itemsize
     layer = _layer_weights(language)
@@ -37,6 +53,8 @@ def work_of(config: OmniLMMConfig | LanguageConfig, dtype: torch.dtype) -> Work:
         step_weight_bytes=float(size * (language.num_hidden_layers * layer + head)),
         kv_bytes_per_token=float(_kv_bytes(language, size)),
         vision_weight_bytes=vision_weights * size,
+        spared_flops=2.0 * (layer - 2 * language.hidden_size * _kv_width(language)),
+        spared_attention_flops=4.0 * language.hidden_size,
     )
 
 
@@ -70,13 +88,16 @@ def footprint_of(
 
 def _layer_weights(config: LanguageConfig) -> int:
     """Weights of one decoder layer's matrices."""
-    kv_width = config.head_dim * config.num_key_value_heads
-    attention = config.hidden_size * (2 * config.hidden_size + 2 * kv_width)
+    attention = config.hidden_size * (2 * config.hidden_size + 2 * _kv_width(config))
     return attention + 3 * config.hidden_size * config.intermediate_size
 
 
+def _kv_width(config: LanguageConfig) -> int:
+    return config.head_dim * config.num_key_value_heads
+
+
 def _kv_bytes(config: LanguageConfig, size: int) -> int:
-    return 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size
+    return 2 * config.num_hidden_layers * _kv_width(config) * size
 
 
 def _vision(config: OmniLMMConfig) -> tuple[float, float]:

@@ -14,6 +14,7 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -113,6 +114,15 @@ class Engine:
     def set_batch_size(self, size: int | str) -> None:
         """Compute so many rows at a time from the next call on, or ``auto``."""
         self._batch = batch_limits(size, self.options.vision_batch_size, self._llm)
+
+    @contextmanager
+    def eager(self) -> Iterator[None]:
+        """Decoding steps are not replayed inside."""
+        graphs, self._graphs = self._graphs, None
+        try:
+            yield
+        finally:
+            self._graphs = graphs
 
     @property
     def clock(self) -> StageClock:

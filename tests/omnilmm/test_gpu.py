@@ -1,5 +1,6 @@
 """On a CUDA device (-m gpu): number formats, batch sizes and recorded steps give the tokens that they should."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from benchmarks.gpu_parity import _formats, parity
 from benchmarks.gpu_report import SCENARIOS, requests
-from model_adapters.contract import ModelAdapter
+from model_adapters.contract import ModelAdapter, Response
+from model_adapters.omnilmm.adapter import OmniLMMAdapter
 from model_adapters.omnilmm.decoding import decode, prefill
 from model_adapters.omnilmm.graphs import StepGraphs
 from model_adapters.omnilmm.modeling import OmniLMM
@@ -61,6 +63,32 @@ def test_bf16_logits_are_near_fp32(models: dict[str, OmniLMM]) -> None:
     gaps = [float(value) for name, value in found.items() if "largest difference" in name]
     assert gaps[0] < 1e-3
     assert gaps[1] < 1.0
+
+
+def test_weights_on_the_card_are_those_on_the_host(models: dict[str, OmniLMM], tiny_checkpoint: Path) -> None:
+    host = OmniLMM.from_checkpoint(tiny_checkpoint, "bfloat16", "cpu").state_dict()
+    card = models["bf16"].state_dict()
+    assert all(tensor.is_cuda for tensor in card.values())
+    assert [name for name in host if not torch.equal(host[name], card[name].cpu())] == []
+
+
+def test_counted_operations_are_those_of_the_formula_where_steps_are_recorded(tiny_checkpoint: Path) -> None:
+    from model_adapters import load_adapter
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    adapter: OmniLMMAdapter = load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cuda")
+    probe, work, n = adapter.probe(), adapter.probe().work(), 20
+    asked = next(requests(SCENARIOS[0], adapter.model, 1))
+    asked = replace(asked, generation=replace(asked.generation, max_new_tokens=n))
+    answers: list[Response] = []
+    probe.fixed_length(True)
+    counted = probe.counted_flops(lambda: answers.extend(adapter.generate([asked])))
+    prompt = answers[0].usage.prompt_tokens
+    assert work is not None
+    assert prompt is not None
+    formula = work.vision_flops + work.prefill_flops(prompt) + sum(work.decode_flops(prompt + i) for i in range(1, n))
+    assert counted == pytest.approx(formula, rel=0.01)
 
 
 def test_the_adapter_reports_peaks_and_its_card(tiny_checkpoint: Path) -> None:

@@ -246,10 +246,11 @@ def test_the_real_model_is_measured_on_a_scenario_and_on_a_tasks_own_questions(t
         assert cases[name]["metrics"]["ttft_ms"]["value"] < cases[name]["metrics"]["e2e_ms"]["value"]
     assert cases["task easyvqa b8"]["skipped"] == "a batch of 8 is larger than the task's 4 requests"
     assert "share pictures" in cases["task easyvqa b1"]["metrics"]["mfu_prefill"]["reason"]
-    points = {point["stage"]: point for point in cases["short-answer b8"]["roofline"]}
-    assert set(points) == {"vision", "prefill", "decode"}
-    assert points["decode"]["intensity"] < points["prefill"]["intensity"]
-    assert "no published peak of this processor" in cases["short-answer b8"]["metrics"]["mfu_prefill"]["reason"]
+    for name in ("short-answer b1", "short-answer b8"):  # the formula is held against torch's counter at batch 1
+        points = {point["stage"]: point for point in cases[name]["roofline"]}
+        assert set(points) == {"vision", "prefill", "decode"}
+        assert points["decode"]["intensity"] < points["prefill"]["intensity"]
+        assert "no published peak of this processor" in cases[name]["metrics"]["mfu_prefill"]["reason"]
     assert json.loads((out / "traces" / "trace.json").read_text())["traceEvents"]
     assert "only the CUDA allocator keeps a history" in done.stderr
     assert (out / "stages.svg").exists()

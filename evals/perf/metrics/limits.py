@@ -90,7 +90,7 @@ def _check_against_counter(seen: Seen, work: Work) -> None:
     if counted is None:
         return
     formula = counted.images * work.vision_flops + work.prefill_flops(counted.prompt_tokens)
-    formula += sum(work.decode_flops(counted.prompt_tokens + i) for i in range(counted.new_tokens - 1))
+    formula += sum(work.decode_flops(counted.prompt_tokens + i) for i in range(1, counted.new_tokens))
     if abs(counted.flops / formula - 1) > COUNTED_WITHIN:
         said = f"{formula / 1e9:.3g} and {counted.flops / 1e9:.3g} GF"
         raise NoValue(f"formula and counter disagree on the operations of a request ({said})")
