@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -119,11 +120,18 @@ def task_results(spec: TaskSpec, scored: ScoredTask, stored: Mapping[str, Any], 
 
 
 def _rows(statistic: Statistic) -> NDArray[np.int64]:
-    return np.asarray(statistic.rows, dtype=np.int64)
+    rows = statistic.rows
+    return np.arange(rows.start, rows.stop, rows.step) if isinstance(rows, range) else np.asarray(rows, dtype=np.int64)
+
+
+def _of_units(column: Codes, statistic: Statistic) -> Codes:
+    """A column's values of the statistic's units; the column itself where every row is a unit."""
+    rows = statistic.rows
+    return column if isinstance(rows, range) and rows == range(len(column)) else column[_rows(statistic)]
 
 
 def _statistic(statistic: Statistic, clusters: Codes) -> dict[str, Any]:
-    found = interval(statistic, clusters[_rows(statistic)])
+    found = interval(statistic, _of_units(clusters, statistic))
     return {
         "value": found.value,
         "low": found.low,
@@ -141,17 +149,17 @@ def _statistic(statistic: Statistic, clusters: Codes) -> dict[str, Any]:
 
 def _by_category(statistic: Statistic, clusters: Codes, categories: Codes, names: list[str]) -> dict[str, Any]:
     """The statistic within each value of a category, most frequent first."""
-    values = categories[_rows(statistic)]
-    units = {name: np.flatnonzero(values == code) for code, name in enumerate(names)}
+    values = _of_units(categories, statistic)
+    counts = np.bincount(values[values >= 0], minlength=len(names))
     table: dict[str, Any] = {}
-    for name, chosen in sorted(units.items(), key=lambda item: (-len(item[1]), item[0])):
-        if len(chosen):
-            part = restrict(statistic, chosen)
+    for code in sorted(range(len(names)), key=lambda code: (-counts[code], names[code])):
+        if counts[code]:
+            part = restrict(statistic, np.flatnonzero(values == code))
             found = interval(part, clusters[_rows(part)])
-            table[name] = {"n": len(chosen), "value": found.value, "low": found.low, "high": found.high}
+            table[names[code]] = {"n": int(counts[code]), "value": found.value, "low": found.low, "high": found.high}
     return table
 
 
 def restrict(statistic: Statistic, units: NDArray[np.int64]) -> Statistic:
     """The same statistic over some of its units."""
-    return replace(statistic, rows=_rows(statistic)[units].tolist(), vectors=statistic.vectors[units])
+    return replace(statistic, rows=array("q", _rows(statistic)[units].tobytes()), vectors=statistic.vectors[units])

@@ -84,7 +84,8 @@ def score_task(
     size = CHUNK if all(metric.needs == "sample" for _, metric in uses) else None
     tally, numbers = Tally(spec.categories), _Numbers(spec, uses)
     options = OptionTally() if spec.protocol in MULTIPLE_CHOICE else None
-    for rows in _chunks(spec, questions, answer_of, size):
+
+    def add(rows: _Rows) -> None:
         scores, found = _evaluate(spec, uses, rows)
         samples = _samples(rows, scores, numbers.add(rows, found))
         for sample in samples:
@@ -92,6 +93,10 @@ def score_task(
         if options is not None:
             options.add(rows.questions, rows.extracted, rows.answers)
         keep(samples)
+
+    for rows in _chunks(spec, questions, answer_of, size):
+        add(rows)
+        del rows  # or the next chunk would be read beside it
     return replace(numbers.result(tally), options=options.result() if options else None)
 
 
@@ -117,9 +122,11 @@ def _chunks(spec: TaskSpec, questions: Iterable[Question], answer_of: AnswerOf, 
             rows.extracted.append(extracted)
             rows.rules.append(rule)
             rows.answers.append(answer)
+        n = len(rows.questions)
         yield rows
-        first += len(rows.questions)
-        if size is None or len(rows.questions) < size:
+        del rows
+        first += n
+        if size is None or n < size:
             return
 
 

@@ -79,14 +79,20 @@ class JoinedStatistic:
 
     def __init__(self) -> None:
         self._first: Statistic | None = None
-        self._parts = 0
-        self._rows, self._vectors = array("q"), array("d")
+        self._parts = self._units = 0
+        self._rows: array[int] | None = None  # none as long as every row is a unit
+        self._vectors = array("d")
 
     def add(self, statistic: Statistic, first_row: int) -> None:
         """Add the part over the chunk that begins at this row."""
         self._first = self._first or statistic
         self._parts += 1
-        self._rows.frombytes((np.asarray(statistic.rows, dtype=np.int64) + first_row).tobytes())
+        rows = np.asarray(statistic.rows, dtype=np.int64) + first_row
+        if self._rows is None and not np.array_equal(rows, np.arange(self._units, self._units + len(rows))):
+            self._rows = array("q", range(self._units))
+        if self._rows is not None:
+            self._rows.frombytes(rows.tobytes())
+        self._units += len(rows)
         self._vectors.frombytes(np.asarray(statistic.vectors, dtype=np.float64).tobytes())
 
     def whole(self, name: str) -> Statistic:
@@ -97,10 +103,11 @@ class JoinedStatistic:
         """
         if self._first is None:
             raise ValueError(f"no part of the statistic {name!r} was added")
+        rows: Sequence[int] = range(self._units) if self._rows is None else self._rows
         if self._parts == 1:
-            return replace(self._first, name=name, rows=self._rows)
-        vectors = np.frombuffer(self._vectors, dtype=np.float64).reshape(len(self._rows), self._first.vectors.shape[1])
-        return replace(self._first, name=name, rows=self._rows, vectors=vectors)
+            return replace(self._first, name=name, rows=rows)
+        vectors = np.frombuffer(self._vectors, dtype=np.float64).reshape(len(rows), self._first.vectors.shape[1])
+        return replace(self._first, name=name, rows=rows, vectors=vectors)
 
 
 class JoinedValue:

@@ -65,6 +65,7 @@ def arrow_copy(path: Path, cache: Path, schema: pa.Schema, batches: Iterable[pa.
                     out.write_batch(batch)
 
         write_atomically(copy, write)
+        let_go_of_mapped_files()
     return pa.ipc.open_file(mapped(copy)).read_all()
 
 
@@ -80,4 +81,6 @@ def read_stored_parquet(path: Path, cache: Path) -> pa.Table:
         if about.num_rows < COPY_FROM_ROWS and size < COPY_FROM_BYTES:
             return read_parquet(path)
         rows = min(BATCH_ROWS, max(1, BATCH_BYTES * about.num_rows // size))
-        return arrow_copy(path, cache, file.schema_arrow, file.iter_batches(batch_size=rows))
+        # Arrow keeps what its threads have allocated, so a copy made by several of them would cost 40 MB from then on.
+        batches = file.iter_batches(batch_size=rows, use_threads=False)
+        return arrow_copy(path, cache, file.schema_arrow, batches)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.data.arrow_files import let_go_of_mapped_files
 from evals.errors import DataError
 from evals.prompts.template import Template
 from evals.spec.transforms import TRANSFORMS
@@ -145,6 +146,7 @@ class Rows:
         for start in range(0, len(self), BULK):
             part = stored.take(positions(self.source[start : start + BULK])).to_pylist()
             hashes[start : start + len(part)] = [hash(value) for value in part]
+        let_go_of_mapped_files()
         hashes.sort()
         return not (hashes[1:] == hashes[:-1]).any()
 

@@ -213,6 +213,17 @@ def test_joined_statistics_and_restricted_ones_keep_their_rows() -> None:
     assert (list(part.rows), part.value) == ([2, 4], 0.5)
 
 
+@given(st.lists(st.lists(st.sampled_from([None, 0.0, 1.0]), max_size=4), min_size=1, max_size=5))
+def test_joined_rows_are_those_of_all_rows_at_once(chunks: list[list[float | None]]) -> None:
+    joined, first = JoinedStatistic(), 0
+    for chunk in chunks:
+        joined.add(mean_statistic("x", chunk), first)
+        first += len(chunk)
+    whole, at_once = joined.whole("x"), mean_statistic("x", [score for chunk in chunks for score in chunk])
+    assert list(whole.rows) == list(at_once.rows)
+    assert whole.vectors.tolist() == at_once.vectors.tolist()
+
+
 @given(st.lists(st.lists(st.floats(0, 1), max_size=4), min_size=1, max_size=5))
 def test_a_value_from_sums_is_the_value_of_the_joined_statistic(chunks: list[list[float]]) -> None:
     joined, summed, first = JoinedStatistic(), JoinedValue(), 0
