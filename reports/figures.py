@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reports import drawing
 from reports.markdown import clean
 
 if TYPE_CHECKING:
@@ -99,11 +100,11 @@ class Curve:
 
 def draw(height_in: float, paint: Callable[[Axes], None], *, narrow: bool = False) -> Figure:
     """A figure of one pair of axes in the house style; ``paint`` fills it."""
+    figure_class = drawing.figure_class()
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     with rc_context(_STYLE):
-        figure = Figure(figsize=(NARROW_IN if narrow else WIDTH_IN, height_in), layout="constrained")
+        figure = figure_class(figsize=(NARROW_IN if narrow else WIDTH_IN, height_in), layout="constrained")
         paint(figure.add_subplot())
     return figure
 

@@ -1,0 +1,41 @@
+"""matplotlib without the half of its import in which it writes its own documentation."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def figure_class() -> type[Figure]:
+    """matplotlib's figure, imported when the first one is drawn."""
+    if "matplotlib.figure" not in sys.modules:
+        with _undocumented():
+            import matplotlib.figure  # noqa: F401
+    from matplotlib.figure import Figure
+
+    return Figure
+
+
+@contextmanager
+def _undocumented() -> Iterator[None]:
+    """While classes are made, their lists of properties are left out of their docstrings, and no cycles are looked for.
+
+    Each class of matplotlib's inspects all of its methods for that list, which takes longer than drawing a page does.
+    """
+    from matplotlib import artist
+
+    documented, collecting = artist.kwdoc, gc.isenabled()
+    artist.kwdoc = lambda artist: ""
+    gc.disable()
+    try:
+        yield
+    finally:
+        artist.kwdoc = documented
+        if collecting:
+            gc.enable()
