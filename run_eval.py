@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -287,8 +288,18 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
     return cast("Callable[[argparse.Namespace], int]", found)
 
 
+def _share_cores() -> None:
+    """Let waiting compute threads sleep instead of spin, unless the user says otherwise.
+
+    OpenMP reads this when torch is loaded. Threads that spin keep each other, and other programs, off the cores: with
+    one busy program beside it, the small model answered 17 questions a second instead of 440 on two cores.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _share_cores()
     options = parser().parse_args(arguments)
     from evals.errors import EvalError
 

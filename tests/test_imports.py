@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+import run_eval
 
 PROJECT = Path(__file__).resolve().parent.parent
 ROOMS = ("evals", "reports", "model_adapters")
@@ -173,3 +176,15 @@ def test_test_files_have_names_of_their_own() -> None:
     """pytest imports them by their bare names; of two files with one name it would run only the first it meets."""
     names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+@pytest.mark.parametrize("given", [None, "active"])
+def test_compute_threads_that_wait_let_other_programs_work_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    assert run_eval.main(["list", "suites", "--json"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == (given or "passive")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "restored")  # so that the fixture takes away what the program set

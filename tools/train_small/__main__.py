@@ -14,7 +14,7 @@ from tools.train_small import parallel, stage1, stage2
 from tools.train_small.build_tokenizer import build_tokenizer
 
 STAGE1_STEPS = 3000
-STAGE2_STEPS = 6600
+STAGE2_STEPS = 8000
 EARLY_STEP = 1200
 
 
