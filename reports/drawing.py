@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from reports.garbage import uncollected
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def figure_class() -> type[Figure]:
     """matplotlib's figure, imported when the first one is drawn."""
     if "matplotlib.figure" not in sys.modules:
-        with _undocumented():
+        with _undocumented(), uncollected():
             import matplotlib.figure  # noqa: F401
     from matplotlib.figure import Figure
 
@@ -24,18 +25,15 @@ def figure_class() -> type[Figure]:
 
 @contextmanager
 def _undocumented() -> Iterator[None]:
-    """While classes are made, their lists of properties are left out of their docstrings, and no cycles are looked for.
+    """While classes are made, the lists of their properties are left out of their docstrings.
 
     Each class of matplotlib's inspects all of its methods for that list, which takes longer than drawing a page does.
     """
     from matplotlib import artist
 
-    documented, collecting = artist.kwdoc, gc.isenabled()
+    documented = artist.kwdoc
     artist.kwdoc = lambda artist: ""
-    gc.disable()
     try:
         yield
     finally:
         artist.kwdoc = documented
-        if collecting:
-            gc.enable()

@@ -13,6 +13,7 @@ from evals.store import Run
 from reports import format as fmt
 from reports import page, run_figures, run_tables, run_words, samples_view, time_tables
 from reports.browsing import SAMPLE_SCRIPTS, fallback_rows, task_rows
+from reports.garbage import uncollected
 from reports.inputs import headline, title
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
@@ -45,6 +46,7 @@ class Written:
     csv: Path
 
 
+@uncollected()
 def build_report(run: Run, out_dir: Path | None = None) -> Written:
     """Write the report of a run.
 
