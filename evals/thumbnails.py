@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from evals.data import Dataset
 from evals.files import write_bytes
+from evals.samples_file import SamplesFile
 from evals.store import Run
 from model_adapters.contract import ImageRef
 
@@ -37,15 +39,21 @@ def write_some(run: Run, dataset: Dataset, places: Iterable[int], budget_bytes: 
 def _worst_first(run: Run, task: str) -> list[int]:
     """Places in the data set of samples that show each picture once, by the lowest score that a picture got."""
     metric = run.results["tasks"][task]["metric"]
-    columns = run.columns(task, ["group", "image_hashes", f"score:{metric}"])
+    names = ("group", "image_hashes", f"score:{metric}")
     worst: dict[tuple[str, ...], tuple[float, int]] = {}
     place, last = -1, None
-    for group, hashes, score in zip(*columns.values(), strict=True):
+    for group, hashes, score in _rows(SamplesFile(run.scored_path(task)), names):
         place, last = place + (group != last), group
         if hashes and (tuple(hashes) in worst or len(worst) < MOST_PICTURES):
             key, rank = tuple(hashes), (-1.0 if score is None or score != score else float(score), place)
             worst[key] = min(worst.get(key, rank), rank)
     return [place for _, place in sorted(worst.values())]
+
+
+def _rows(samples: SamplesFile, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Some columns row by row; few rows at a time, since a million of them would take a gigabyte."""
+    for batch in samples.batches(names):
+        yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 
 
 def _thumbnail(image: ImageRef) -> bytes | None:
