@@ -1,8 +1,8 @@
 """The journal of answers: one append-only JSON-lines file a task, the truth that everything else is rebuilt from.
 
-A line is one :class:`Answer`. Each batch is one write, fsynced at least every two seconds and at the end, so a kill
-costs at most the batch in flight. A torn last line is cut off on open; of several lines for one request the last wins,
-but a failure never wins over an answer.
+A line is one :class:`Answer`. What came in a quarter of a second is one write, fsynced at least every two seconds and
+at the end, so a kill costs at most the batch in flight and what came in that time. A torn last line is cut off on open;
+of several lines for one request the last wins, but a failure never wins over an answer.
 """
 
 from __future__ import annotations
