@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from evals.compare.evidence import RunLike
-from evals.leaderboard import Board, Group
+from evals.leaderboard import Board, Entry, Group
 from evals.store import Run
 from reports import format as fmt
 from reports import page, samples_view
@@ -57,6 +57,7 @@ def html(board: Board, runs: Sequence[RunLike] = ()) -> str:
     """The whole page."""
     whole = [run for run in runs if isinstance(run, Run)]
     latencies = latency_intervals(whole)
+    board = named_apart(board)
     several = len(board.groups) > 1
     models = sum(len(group.entries) for group in board.groups)
     sections = [
@@ -90,6 +91,18 @@ def samples(board: Board, runs: Sequence[Run]) -> tuple[dict[str, Any] | None, l
         return None, []
     browser = samples_view.browser_data(shared_rows(shown), lambda sha256: first_thumbnail(shown, sha256))
     return (browser, [entry.model for entry in entries]) if browser["kept"]["of_rows"] else (None, [])
+
+
+def named_apart(board: Board) -> Board:
+    """The board with the run's id beside the name of a model that comes more than once, as comparisons name them."""
+    models = [entry.model for group in board.groups for entry in group.entries]
+
+    def named(entry: Entry) -> Entry:
+        return replace(entry, model=f"{entry.model} [{entry.run}]") if models.count(entry.model) > 1 else entry
+
+    return replace(
+        board, groups=tuple(replace(group, entries=tuple(map(named, group.entries))) for group in board.groups)
+    )
 
 
 def verdict(group: Group) -> str:

@@ -159,7 +159,9 @@ def _percent(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
+    if value is None:
+        return "–"
+    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"  # five digits and more would get an exponent
 
 
 def _legend() -> list[str]:

@@ -1,5 +1,6 @@
 """Leaderboard and gate as pages."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from evals.store import Run
 from reports import gate_report, leaderboard_report
 from reports.gate_report import build_gate
 from reports.leaderboard_plots import pareto_points
-from reports.leaderboard_report import build_leaderboard
+from reports.leaderboard_report import build_leaderboard, named_apart
 from reports.leaderboard_table import group_table
 
 
@@ -34,6 +35,14 @@ def board(runs: dict[str, Run]) -> Board:
 
 def test_models_that_cannot_be_told_apart_share_the_lead(board: Board) -> None:
     assert "share the first place" in leaderboard_report.verdict(board.groups[0])
+
+
+def test_models_of_one_name_are_told_apart_by_their_runs(board: Board) -> None:
+    group = board.groups[0]
+    alike = replace(board, groups=(replace(group, entries=tuple(replace(e, model="same") for e in group.entries)),))
+    names = [entry.model for entry in named_apart(alike).groups[0].entries]
+    assert names == [f"same [{entry.run}]" for entry in group.entries]
+    assert named_apart(board) == board
 
 
 def test_a_model_with_a_missing_task_has_neither_macro_nor_rank(board: Board) -> None:
