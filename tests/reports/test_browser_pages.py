@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from report_runs import demo_run, sample, write_run, wrong
@@ -71,7 +71,10 @@ def ready(driver: WebDriver) -> None:
 
 
 def texts(driver: WebDriver, selector: str) -> list[str]:
-    return [element.text for element in driver.find_elements(By.CSS_SELECTOR, selector)]
+    """All texts at once, empty where hidden: asked one by one, an element may be replaced by the page in between."""
+    text = "element => element.checkVisibility() ? element.innerText.trim() : ''"
+    script = f"return [...document.querySelectorAll(arguments[0])].map({text})"
+    return cast("list[str]", driver.execute_script(script, selector))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
