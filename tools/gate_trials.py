@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 import run_eval
 from model_adapters.omnilmm.shipped import resolve_checkpoint
 
-TENSOR = "llm.model.layers.2.mlp.down_proj.weight"
-SIZES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5)
+TENSOR = "resampler.kv_proj.weight"
+SIZES = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.5)
 SEED = 7
 
 
