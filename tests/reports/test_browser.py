@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from report_runs import demo_run
@@ -39,11 +39,14 @@ def opened(browser: WebDriver, run_page: str) -> Iterator[Opened]:
 
 
 def texts(driver: WebDriver, selector: str) -> list[str]:
-    return [element.text for element in driver.find_elements(By.CSS_SELECTOR, selector)]
+    """All texts at once, empty where hidden: asked one by one, an element may be replaced by the page in between."""
+    text = "element => element.checkVisibility() ? element.innerText.trim() : ''"
+    script = f"return [...document.querySelectorAll(arguments[0])].map({text})"
+    return cast("list[str]", driver.execute_script(script, selector))
 
 
 def heading(driver: WebDriver) -> str:
-    return str(driver.find_element(By.CSS_SELECTOR, ".detail h3").text)
+    return texts(driver, ".detail h3")[0]
 
 
 def press_filter(driver: WebDriver, name: str) -> None:
@@ -83,7 +86,7 @@ def test_a_filter_shows_its_samples_only(opened: Opened, name: str, state: str) 
 def test_search_and_category_narrow_the_list(opened: Opened) -> None:
     driver = opened()
     driver.find_element(By.CSS_SELECTOR, ".controls input").send_keys("BOATS")
-    WebDriverWait(driver, 5).until(lambda d: "80" in d.find_element(By.CSS_SELECTOR, ".pager span").text)
+    WebDriverWait(driver, 5).until(lambda d: "80" in texts(d, ".pager span")[0])
     assert set(texts(driver, ".sample-list .gist")) == {"a harbour with boats"}
     options = driver.find_elements(By.CSS_SELECTOR, ".controls select")[1].find_elements(By.TAG_NAME, "option")
     next(option for option in options if option.text.startswith("length: 4")).click()

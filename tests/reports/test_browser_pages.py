@@ -179,4 +179,4 @@ def test_served_samples_are_filtered_searched_stepped_and_linked(browser: WebDri
 
 def test_a_served_link_to_an_unknown_sample_says_so(browser: WebDriver, pages: dict[str, str]) -> None:
     show(browser, pages["serve"] + "#s=words_ocr/nobody", width=1440)
-    WebDriverWait(browser, 10).until(lambda d: "has no sample nobody" in d.find_element(By.TAG_NAME, "main").text)
+    WebDriverWait(browser, 10).until(lambda d: "has no sample nobody" in texts(d, "main")[0])
