@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from evals.cli.selection import job_of, recipe_of
     from evals.runner import execute
 
-    job = job_of(options, _command_line())
+    job = job_of(options, _command_line(options))
     outcome = execute(job, recipe_of(options))
     if job.shard:
         return show_shard(outcome.run, outcome.exit_code)
@@ -44,7 +44,7 @@ def presets(options: argparse.Namespace) -> int:
     from evals.cli.selection import job_of, preset_items_of, recipe_of
     from evals.sensitivity import run_presets
 
-    job = job_of(options, _command_line(), preset_items_of(options))
+    job = job_of(options, _command_line(options), preset_items_of(options))
     found = run_presets(job, options.out, recipe_of(options))
     show_sensitivity(found, as_json=options.json)
     if not options.no_report:
@@ -73,7 +73,7 @@ def merge(options: argparse.Namespace) -> int:
     from evals.cli.run_views import show_merged, show_results
     from evals.merge import merge_runs
 
-    merged = merge_runs(options.runs, options.out, options.max_error_rate, _command_line())
+    merged = merge_runs(options.runs, options.out, options.max_error_rate, _command_line(options))
     show_merged(merged)
     show_results(merged.run, as_json=options.json)
     if not options.no_report:
@@ -114,7 +114,7 @@ def import_(options: argparse.Namespace) -> int:
         model=options.name,
         references=options.references,
         mapping=mapping_of(options.map),
-        command=_command_line(),
+        command=_command_line(options),
     )
     show_results(imported, as_json=options.json)
     print(f"report: {_write_report(imported.path, imported.path)}", file=sys.stderr)
@@ -174,7 +174,7 @@ def profile(options: argparse.Namespace) -> int:
 
     if options.plan:
         return plan_only(options)
-    done = measure(options, _command_line())
+    done = measure(options, _command_line(options))
     from reports.profile_report import build_profile_report
 
     for one in filter(None, (done.baseline, done.profile)):
@@ -228,9 +228,9 @@ def _extend(candidate: Run, samples: Mapping[str, tuple[str, ...]]) -> Run:
     return execute(job, AdapterRecipe(asked.model, model_options(asked))).run
 
 
-def _command_line() -> str:
-    """What the user typed, for the record."""
-    return f"run_eval.py {shlex.join(sys.argv[1:])}"
+def _command_line(options: argparse.Namespace) -> str:
+    """What the user typed, or what a program called :func:`main` with, for the record."""
+    return f"run_eval.py {shlex.join(options.typed)}"
 
 
 def _publish_comparison(options: argparse.Namespace, runs: list[Any], found: Any, steps: Any) -> None:
@@ -301,6 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _share_cores()
     options = parser().parse_args(arguments)
+    options.typed = list(sys.argv[1:] if arguments is None else arguments)
     from evals.errors import EvalError
 
     try:

@@ -46,11 +46,9 @@ def gate(baseline: Path, candidate: Path, *more: str) -> int:
 
 
 def test_a_candidate_of_few_samples_is_extended_until_it_is_settled(
-    task: SmallTask, baseline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    task: SmallTask, baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     candidate = tmp_path / "few"
-    command = ["run_eval.py", "run", task.yaml, "--model", "null", "--data-root", task.folder, "--out", candidate]
-    monkeypatch.setattr("sys.argv", [str(word) for word in [*command, "--limit", "60", "--quiet", "--no-report"]])
     run(task, candidate, "--limit", 60)
     capsys.readouterr()
     assert gate(baseline, candidate, "--allow", "data") == 3
