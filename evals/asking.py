@@ -71,8 +71,9 @@ def ask(
     """
     with JournalIndex(journal.path) as index:
         earlier = Earlier(index)
-        halver = Halver(adapter)
-        desk = Desk(plan.walk(earlier.has, part), put_of(plan.spec, bound(adapter, plan)), stop, halver)
+        halvings: list[Halving] = []
+        put = put_of(plan.spec, bound(adapter, plan))
+        desk = Desk(plan.walk(earlier.has, part), put, stop, Halver(adapter, halvings.append))
         book = _Book(journal, RunningScore(plan.spec) if meter.wants_score else None, meter, earlier)
         start = time.monotonic()
         try:
@@ -81,8 +82,7 @@ def ask(
         finally:
             book.flush()
         wall_s = time.monotonic() - start
-    halvings = tuple(halver.halvings)
-    return Asked(book.answered, book.failed, earlier.kept, desk.dropped, journal.torn_bytes, wall_s, halvings)
+    return Asked(book.answered, book.failed, earlier.kept, desk.dropped, journal.torn_bytes, wall_s, tuple(halvings))
 
 
 def put_of(spec: TaskSpec, adapter: ModelAdapter) -> Put:
@@ -124,7 +124,8 @@ class Desk:
         answered: requests that came back.
 
     Args:
-        halver: makes batches smaller when memory is full; without one such a batch is asked one by one.
+        halver: makes batches smaller when memory is full, and notes where the adapter did; without one such a batch is
+            asked one by one.
     """
 
     def __init__(
@@ -140,6 +141,8 @@ class Desk:
         """All questions with their answers, in the order in which they come; one without an answer is a failure,
         unless the run was told to stop."""
         for response in _responses(self._put, self):
+            if self._halver is not None:
+                self._halver.look(self.answered)
             yield from self._match(response)
         for request_id in [] if self._stop.requested else list(self.open):
             message = "The adapter returned no answer to this request."

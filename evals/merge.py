@@ -156,10 +156,11 @@ def _manifest(run: Run, shards: Sequence[Run], command: str, status: str) -> dic
     """The first shard's manifest as the whole's. Shards ran beside each other, so times and peaks are the largest."""
     manifests = [shard.manifest for shard in shards]
     first = manifests[0]
-    tasks = {
-        name: stored | {"wall_s": _largest(m["tasks"][name]["wall_s"] for m in manifests if name in m["tasks"])}
-        for name, stored in first["tasks"].items()
-    }
+    tasks = {}
+    for name, stored in first["tasks"].items():
+        parts = [m["tasks"][name] for m in manifests if name in m["tasks"]]
+        halved = [halving for part in parts for halving in part.get("batch_halved", [])]
+        tasks[name] = stored | {"wall_s": _largest(part["wall_s"] for part in parts), "batch_halved": halved}
     keys = dict.fromkeys(key for m in manifests for key in m["efficiency"])
     return first | {
         "run_id": run.path.name,

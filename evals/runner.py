@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from evals.asking import Asked
 from evals.data import Subset, open_dataset
 from evals.errors import SpecError, StoreError
 from evals.executors.base import Executor, ExecutorChoice, Load, start_executor
@@ -21,6 +22,7 @@ from evals.identity import differences, environment, task_identity
 from evals.interrupt import StopSignal
 from evals.journal import Journal
 from evals.lock import RunLock
+from evals.memory_full import Halving
 from evals.plan import TaskPlan, make_plan
 from evals.progress import meter
 from evals.results import score_run
@@ -258,10 +260,13 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
 def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_Prepared], executor: Executor) -> int:
     """Ask all tasks in turn and leave the manifest saying how it ended; returns the exit code."""
     status, missing = "failed", 0
+    smaller: Halving | None = None
     try:
         with StopSignal(executor.stop) as stop:
             for p in prepared:
-                missing += _ask_one(job, run, manifest, p, executor, stop)
+                asked = _ask_one(job, run, p, executor, stop)
+                smaller = _note(manifest["tasks"][p.item.spec.name], asked, smaller)
+                missing += p.requests - asked.kept - asked.answered
                 if stop.requested:
                     break
         too_many = missing > job.max_error_rate * sum(p.requests for p in prepared)
@@ -285,8 +290,8 @@ def _write_last(run: Run, manifest: dict[str, Any], status: str) -> None:
             raise
 
 
-def _ask_one(job: Job, run: Run, manifest: dict[str, Any], p: _Prepared, executor: Executor, stop: StopSignal) -> int:
-    """Ask one task's open questions; returns how many of all its questions have no answer now."""
+def _ask_one(job: Job, run: Run, p: _Prepared, executor: Executor, stop: StopSignal) -> Asked:
+    """Ask one task's open questions, and say what was unusual."""
     name = p.item.spec.name
     with (
         Journal(run.responses_path(name)) as journal,
@@ -302,8 +307,22 @@ def _ask_one(job: Job, run: Run, manifest: dict[str, Any], p: _Prepared, executo
     if asked.halvings:
         size = asked.halvings[-1].batch_size
         print(f"{name}: memory was full; batches are of {size} now. Times are not comparable.", file=sys.stderr)
-        manifest["tasks"][name]["batch_halved"] += [asdict(halving) for halving in asked.halvings]
-    if asked.answered or asked.failed:
-        entry = manifest["tasks"][name]
-        entry["wall_s"] = (entry["wall_s"] or 0.0) + asked.wall_s
-    return p.requests - asked.kept - asked.answered
+    return asked
+
+
+def _note(entry: dict[str, Any], asked: Asked, smaller: Halving | None) -> Halving | None:
+    """Add to a task's entry of the manifest what its session measured.
+
+    Args:
+        smaller: the last halving of an earlier task of this session: this one was asked in smaller batches from the
+            start.
+
+    Returns:
+        The same for the next task.
+    """
+    if not asked.answered + asked.failed:
+        return smaller
+    halvings = ([replace(smaller, answered=0)] if smaller else []) + list(asked.halvings)
+    entry["batch_halved"] += [asdict(halving) for halving in halvings]
+    entry["wall_s"] = (entry["wall_s"] or 0.0) + asked.wall_s
+    return halvings[-1] if halvings else None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from model_adapters.contract import AdapterError, Capabilities, ImageRef, ModelAdapter, Request, Response
+from model_adapters.contract import AdapterError, Batching, Capabilities, ImageRef, ModelAdapter, Request, Response
 from model_adapters.registry import adapter_class, load_adapter
 
 GREY = (128, 128, 128)
@@ -61,6 +61,9 @@ class BlindAdapter(ModelAdapter):
 
     def prompt_text(self, request: Request) -> str:
         return self._base.prompt_text(self._blinded(request))
+
+    def batching(self) -> Batching | None:
+        return self._base.batching()
 
     def memory_mib(self) -> Mapping[str, float | None]:
         return self._base.memory_mib()

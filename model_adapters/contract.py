@@ -209,6 +209,42 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryFull:
+    """One time that memory was full and an adapter made its batches smaller by itself.
+
+    Attributes:
+        batch_size: most requests at a time from then on.
+        error: name of the error that said so.
+    """
+
+    batch_size: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How an adapter computes requests together.
+
+    Attributes:
+        size: most requests at a time now.
+        is_auto: it was left to the adapter to find that size.
+        full: each time that memory was full, in order.
+    """
+
+    size: int
+    is_auto: bool = False
+    full: tuple[MemoryFull, ...] = ()
+
+
+def is_memory_full(error: BaseException) -> bool:
+    """Whether an error says that memory, the device's or the host's, was not enough."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported
+        return True
+    said = str(error).lower()  # torch's allocator of the host raises a plain RuntimeError
+    return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an adapter can do; the harness asks before it plans.
 
@@ -275,6 +311,10 @@ class ModelAdapter(ABC):
     def memory_mib(self) -> Mapping[str, float | None]:
         """Device memory in MiB (2**20 bytes): ``peak_allocated_mib``, ``peak_reserved_mib``, ``weights_mib``."""
         return {}
+
+    def batching(self) -> Batching | None:
+        """How requests are computed together now, and how it came to that; None where the adapter does not say."""
+        return None
 
     def probe(self) -> Probe:
         """What a profiler may ask of this adapter's device; by default the host's clock and nothing else."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evals.caching.keys import Keys
 from evals.caching.store import ResponseStore
 from evals.controls.planned import PlannedAdapter
-from model_adapters.contract import ModelAdapter, Request, Response, Usage
+from model_adapters.contract import Batching, ModelAdapter, Request, Response, Usage
 
 if TYPE_CHECKING:
     from model_adapters.probe import Probe
@@ -57,6 +57,9 @@ class CachingAdapter(ModelAdapter):
 
     def memory_mib(self) -> Mapping[str, float | None]:
         return self._adapter.memory_mib()
+
+    def batching(self) -> Batching | None:
+        return self._adapter.batching()
 
     def probe(self) -> Probe:
         return self._adapter.probe()

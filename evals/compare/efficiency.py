@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evals.compare.batches import halved_to
 from evals.compare.evidence import Evidence, RunLike
 from evals.compare.records import Efficiency
 from evals.statistics.distributions import t_quantile
@@ -49,7 +50,7 @@ def run_ratios(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Efficiency, 
 def task_ratios(a: RunLike, b: RunLike, one: Evidence, two: Evidence) -> tuple[Efficiency, ...]:
     """Latency (paired by request, geometric mean) and throughput of one task; none where a run's batch changed on the
     way because memory was full."""
-    if any(run.results["tasks"][one.task].get("batch_halved") for run in (a, b)):
+    if any(halved_to(run, one.task) is not None for run in (a, b)):
         return ()
     found = []
     latency = _paired_latency(_waits(one), _waits(two))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from evals.compare.batches import halving_notes
 from evals.compare.efficiency import hardware_note, run_ratios, task_ratios
 from evals.compare.evidence import Evidence, Joined, RunLike, join, load_evidence, take_units
 from evals.compare.identity import Mismatch, check_allowed, mismatches, require_comparable
@@ -89,6 +90,7 @@ def _compare_two(a: RunLike, b: RunLike, options: Options, cache: dict[str, Evid
         compared, part = _compare_task(a, one, two, options)
         tasks.append(compared if note else replace(compared, efficiency=task_ratios(a, b, one, two)))
         parts.append(part)
+    notes = [line for task in ([] if note else shared) for line in halving_notes((a, b), task)]
     averages = [] if missing else parts
     macro, detectable = _overall(averages)
     return Comparison(
@@ -108,7 +110,7 @@ def _compare_two(a: RunLike, b: RunLike, options: Options, cache: dict[str, Evid
         efficiency=() if note else run_ratios(a.results.get("efficiency", {}), b.results.get("efficiency", {})),
         efficiency_note=note,
         margin=options.margin,
-        warnings=_warnings(tasks, differing),
+        warnings=(*_warnings(tasks, differing), *notes),
     )
 
 

@@ -47,6 +47,14 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Halved:
+    """Memory was full; the worker's batches are of ``batch_size`` from now on. ``error`` names what said so."""
+
+    batch_size: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The lease is done, or as far done as a stop allowed. ``memory`` is the worker's so far, in MiB."""
 
@@ -81,8 +89,8 @@ class Died:
     why: str
 
 
-Message: TypeAlias = Ready | Taken | Batch | Done | Broken | Died
-_KINDS: dict[bytes, Any] = {b"R": Ready, b"T": Taken, b"B": Batch, b"D": Done, b"E": Broken}
+Message: TypeAlias = Ready | Taken | Batch | Halved | Done | Broken | Died
+_KINDS: dict[bytes, Any] = {b"R": Ready, b"T": Taken, b"B": Batch, b"H": Halved, b"D": Done, b"E": Broken}
 _LETTERS: dict[Any, bytes] = {kind: letter for letter, kind in _KINDS.items()}
 
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from evals.asking import Asked, Earlier
 from evals.errors import AdapterError
 from evals.executors.lease import Lease, WorkQueue
-from evals.executors.messages import Batch, Broken, Died, Done, Message, Ready, Taken
+from evals.executors.messages import Batch, Broken, Died, Done, Halved, Message, Ready, Taken
 from evals.interrupt import StopSignal
 from evals.journal import Journal, JournalIndex, encode_answers
+from evals.memory_full import Halving
 from evals.perf.host import peak_host_mib
 from evals.plan import TaskPlan
 from evals.progress import Meter
@@ -117,7 +118,8 @@ class PoolExecutor:
             if not book.answered + book.failed:
                 book.show()
         wall_s = time.monotonic() - start
-        return Asked(book.answered, book.failed, earlier.kept, book.dropped, journal.torn_bytes, wall_s)
+        counts = book.answered, book.failed, earlier.kept, book.dropped, journal.torn_bytes
+        return Asked(*counts, wall_s, tuple(book.halvings))
 
     def _keep_busy(self, queue: WorkQueue, stop: StopSignal) -> bool:
         """Give every idle worker a lease; false when nothing is left to wait for."""
@@ -141,6 +143,8 @@ class PoolExecutor:
             queue.settle(worker, message.ids)
             book.take(message)
             self._deaths = 0
+        elif isinstance(message, Halved):
+            book.halved(message)
         elif isinstance(message, Done):
             queue.done(worker)
             book.dropped += message.dropped
@@ -181,6 +185,7 @@ class _Book:
 
     def __init__(self, journal: Journal, meter: Meter, earlier: Earlier) -> None:
         self.answered = self.failed = self.dropped = 0
+        self.halvings: list[Halving] = []
         self._journal, self._meter, self._earlier = journal, meter, earlier
         self._score_sum, self._scored = 0.0, 0
 
@@ -192,6 +197,10 @@ class _Book:
         self._score_sum += batch.score_sum
         self._scored += batch.scored
         self.show()
+
+    def halved(self, message: Halved) -> None:
+        """Note that a worker's memory was full, after the answers of all workers so far."""
+        self.halvings.append(Halving(self.answered + self.failed, message.batch_size, message.error))
 
     def show(self) -> None:
         """Show how far it is."""

@@ -12,11 +12,11 @@ from evals.asking import Desk, put_of
 from evals.data import Dataset
 from evals.errors import DataError
 from evals.executors.lease import Lease
-from evals.executors.messages import Batch, Broken, Done, Message, Ready, Taken
+from evals.executors.messages import Batch, Broken, Done, Halved, Message, Ready, Taken
 from evals.executors.recipe import WorkerRecipe
 from evals.interrupt import StopSignal
 from evals.journal import encode_answers
-from evals.memory_full import Halver
+from evals.memory_full import Halver, Halving
 from evals.perf.host import peak_host_mib
 from evals.plan import open_questions
 from evals.records import Answer, Question
@@ -68,7 +68,7 @@ class Worker:
                 self._requests(spec, dataset, lease, outbox),
                 put_of(spec, self._adapter),
                 self._stop,
-                Halver(self._adapter),
+                Halver(self._adapter, outbox.halved),
             )
             for pair in desk.answers():
                 outbox.add(pair)
@@ -122,6 +122,11 @@ class _Outbox:
         if self._batch and time.monotonic() - self._sent >= SEND_SECONDS:
             self.flush()
         self._say(Taken(request_id))
+
+    def halved(self, halving: Halving) -> None:
+        """Memory was full; what was answered before is said before."""
+        self.flush()
+        self._say(Halved(halving.batch_size, halving.error))
 
     def flush(self) -> None:
         """Send what there is."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evals.compare.batches import halving_notes
 from evals.compare.evidence import RunLike
 from evals.compare.identity import mismatches, require_comparable
 from evals.errors import ComparisonError
@@ -185,6 +186,8 @@ def require_same_work(items: Sequence[RunLike | Profile]) -> None:
                 f"{profiles[0].name} and {profile.name} measured different cases ({differ}). Measure both sides with "
                 "the same scenarios and batch sizes."
             )
+    for note in (line for run in runs for task in run.results["tasks"] for line in halving_notes([run], task)):
+        raise ComparisonError(f"Not comparable: {note}. Measure again with --batch-size of that size or less.")
     for run in runs[1:]:
         ours, theirs = (r.manifest["identity"]["tasks"] for r in (runs[0], run))
         names = runs[0].manifest["run_id"], run.manifest["run_id"]

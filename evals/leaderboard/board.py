@@ -250,8 +250,10 @@ def _normalised_macro(cells: Mapping[str, Cell], columns: Sequence[Column]) -> f
 
 
 def _efficiency(results: Mapping[str, Any]) -> dict[str, float | None]:
-    """Whole-run figures; null where nothing was measured. Throughput is requests over the tasks' wall time."""
-    tasks = [task.get("efficiency") or {} for task in results["tasks"].values()]
+    """Whole-run figures; null where nothing was measured, and no speed where memory was full on the way. Throughput is
+    requests over the tasks' wall time."""
+    halved = any(task.get("batch_halved") for task in results["tasks"].values())
+    tasks = [task.get("efficiency") or {} for task in results["tasks"].values() if not halved]
     timed = [(t.get("wall_s"), t.get("requests_per_s")) for t in tasks]
     known = [(wall, rate) for wall, rate in timed if wall and rate]
     whole = results.get("efficiency") or {}

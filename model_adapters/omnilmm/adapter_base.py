@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_adapters.contract import AdapterError, ModelAdapter, Request, Response
+from model_adapters.contract import AdapterError, Batching, ModelAdapter, Request, Response
 from model_adapters.omnilmm.average import read_parts
 from model_adapters.omnilmm.config import OmniLMMConfig, read_language_config
 from model_adapters.omnilmm.costs import footprint_of, work_of
@@ -92,6 +92,10 @@ class CheckpointAdapter(ModelAdapter):
             peaks["peak_allocated_mib"] = torch.cuda.max_memory_allocated(self._module_device) / MIB
             peaks["peak_reserved_mib"] = torch.cuda.max_memory_reserved(self._module_device) / MIB
         return {**peaks, "weights_mib": self._weights_bytes / MIB}
+
+    def batching(self) -> Batching:
+        """Rows computed at a time, and each time that memory was full."""
+        return self.engine.batching
 
     def probe(self) -> EngineProbe:
         """Clocks and counters around this adapter's engine."""

@@ -23,14 +23,17 @@ import torch
 
 from model_adapters.contract import (
     AdapterError,
+    Batching,
     Failure,
     GenerationSettings,
     ImageRef,
+    MemoryFull,
     Request,
     Response,
     Timing,
     Usage,
 )
+from model_adapters.isolation import isolate
 from model_adapters.omnilmm.batching import (
     WINDOW_BATCHES,
     Asked,
@@ -99,6 +102,7 @@ class Engine:
         self._llm: MiniCPMDecoder = model.llm
         self._tokenizer = model.tokenizer
         self._query_num = model.config.query_num if isinstance(model, OmniLMM) else 0
+        self._full: list[MemoryFull] = []
         use_graphs = options.graphs and model.llm.device.type == "cuda"
         self._graphs = StepGraphs(model.llm) if use_graphs else None
         self.set_batch_size(options.batch_size)
@@ -114,6 +118,11 @@ class Engine:
     def set_batch_size(self, size: int | str) -> None:
         """Compute so many rows at a time from the next call on, or ``auto``."""
         self._batch = batch_limits(size, self.options.vision_batch_size, self._llm)
+
+    @property
+    def batching(self) -> Batching:
+        """Rows computed at a time now, and each time that memory was full."""
+        return Batching(self._batch.rows, self.options.batch_size == "auto", tuple(self._full))
 
     @contextmanager
     def eager(self) -> Iterator[None]:
@@ -190,25 +199,22 @@ class Engine:
         return asked, failed
 
     def _isolate(self, batch: list[Asked], answer: Callable[[list[Asked]], list[Response]]) -> Iterator[Response]:
-        """Answer a batch; if it fails, halve it until the failing request is alone. The one broad catch."""
-        try:
-            with torch.inference_mode():
-                responses = answer(batch)
-        except Exception as error:  # noqa: BLE001 - whatever one sample breaks must not take the others along
-            if len(batch) == 1:
-                yield failure(batch[0].request, error)
-                return
-            if isinstance(error, torch.OutOfMemoryError):
-                self._pictures.forget()
-                torch.cuda.empty_cache()
-                # What did not fit once would not fit again; each answer says how large its batch was.
-                self._batch = replace(self._batch, rows=min(self._batch.rows, len(batch) // 2))
-        else:
-            yield from responses
-            return
-        half = len(batch) // 2
-        yield from self._isolate(batch[:half], answer)
-        yield from self._isolate(batch[half:], answer)
+        """Answer a batch; a request that fails does so alone."""
+        beams = batch[0].request.generation.num_beams
+        yield from isolate(
+            batch,
+            torch.inference_mode()(answer),
+            failed=lambda item, error: failure(item.request, error),
+            most=lambda: max(1, self._batch.rows // beams),
+            shrink=lambda size, error: self._make_room(size * beams, error),
+        )
+
+    def _make_room(self, rows: int, error: str) -> None:
+        """Free what can be had again, and compute no more rows at a time than this."""
+        self._pictures.forget()
+        torch.cuda.empty_cache()
+        self._batch = replace(self._batch, rows=rows)
+        self._full.append(MemoryFull(rows, error))
 
     def _generate_batch(self, batch: list[Asked], follower: Follower | None = None) -> list[Response]:
         begin = time.perf_counter()

@@ -15,9 +15,11 @@ from PIL import Image
 
 from model_adapters.contract import (
     AdapterError,
+    Batching,
     Capabilities,
     Failure,
     ImageRef,
+    MemoryFull,
     ModelAdapter,
     Request,
     Response,
@@ -25,6 +27,7 @@ from model_adapters.contract import (
     Usage,
     cut_at_stop,
 )
+from model_adapters.isolation import isolate
 from model_adapters.omnilmm.batching import check_settings, windows
 from model_adapters.omnilmm.fingerprint import weights_fingerprint
 from model_adapters.omnilmm.image_processing import to_rgb
@@ -94,6 +97,7 @@ class TransformersAdapter(ModelAdapter):
         loaded = load_model(source, options)
         self.model = loaded.model
         self.batch_size, self.ignore_end, self.stopped = batch_size, False, False
+        self._full: list[MemoryFull] = []
         self._apply_exif, self._limit = apply_exif, context_limit(self.model)
         shown = dict(processor or {})
         self.prompter = Prompter(
@@ -169,6 +173,10 @@ class TransformersAdapter(ModelAdapter):
             peaks["peak_reserved_mib"] = torch.cuda.max_memory_reserved(self._device) / MIB
         return {**peaks, "weights_mib": self._weights_bytes / MIB}
 
+    def batching(self) -> Batching:
+        """Rows computed at a time, and each time that memory was full."""
+        return Batching(self.batch_size, full=tuple(self._full))
+
     def probe(self) -> ModelProbe:
         """Tokens' times, batch size and fixed lengths for a profiler; stages are in each response's timing."""
         return ModelProbe(self)
@@ -210,22 +218,20 @@ class TransformersAdapter(ModelAdapter):
             raise AdapterError(f"{self._identity['model']} answers about pictures only, and this request has none.")
 
     def _isolate(self, batch: list[Request], answer: Answer) -> Iterator[Response]:
-        """Answer a batch; if it fails, halve it until the failing request is alone. The one broad catch."""
-        try:
-            with torch.inference_mode():
-                responses = answer(batch)
-        except Exception as error:  # noqa: BLE001 - whatever one sample breaks must not take the others along
-            if len(batch) == 1:
-                yield failure(batch[0], error)
-                return
-            if isinstance(error, torch.OutOfMemoryError):
-                torch.cuda.empty_cache()
-        else:
-            yield from responses
-            return
-        half = len(batch) // 2
-        yield from self._isolate(batch[:half], answer)
-        yield from self._isolate(batch[half:], answer)
+        """Answer a batch; a request that fails does so alone."""
+        beams = batch[0].generation.num_beams
+        yield from isolate(
+            batch,
+            torch.inference_mode()(answer),
+            failed=failure,
+            most=lambda: max(1, self.batch_size // beams),
+            shrink=lambda size, error: self._make_room(size * beams, error),
+        )
+
+    def _make_room(self, rows: int, error: str) -> None:
+        torch.cuda.empty_cache()
+        self.batch_size = rows
+        self._full.append(MemoryFull(rows, error))
 
     def _generate_batch(self, batch: list[Request]) -> list[Response]:
         begin = time.perf_counter()

@@ -18,5 +18,6 @@ def adapters(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's adapters by name, as workers and the command line know them."""
     names = {"scripted": "Scripted", "deadly": "Deadly", "dies_loading": "DiesLoading"}
     names |= {"cannot_load": "CannotLoad", "names_gpu": "NamesGpu"}
+    names |= {"limited": "Limited", "roomy": "Roomy"}
     for name, kind in names.items():
         monkeypatch.setitem(ADAPTERS, name, f"scripted_adapters:{kind}")

@@ -9,11 +9,24 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from model_adapters.contract import AdapterError, Capabilities, Failure, ModelAdapter, Request, Response, Timing
+from model_adapters.contract import (
+    AdapterError,
+    Batching,
+    Capabilities,
+    Failure,
+    MemoryFull,
+    ModelAdapter,
+    Request,
+    Response,
+    Timing,
+)
+from model_adapters.isolation import isolate
+from model_adapters.probe import Probe
 
 OPTIONS = ("red", "green", "blue", "yellow")
 
@@ -116,6 +129,74 @@ class FailsWhole(Scripted):
             if any(request.request_id == self._bad for request in batch):
                 raise RuntimeError("CUDA out of memory")
             yield from map(self.answer, batch)
+
+
+class Limited(Scripted):
+    """Has memory for so many requests at a time, and raises for more."""
+
+    def __init__(
+        self, fits: int, batch_size: int, error: type[Exception] = RuntimeError, settable: bool = True
+    ) -> None:
+        super().__init__(batch_size)
+        self._fits, self._error, self._settable = fits, error, settable
+
+    def probe(self) -> Probe:
+        adapter = self
+
+        class Sizes(Probe):
+            def set_batch_size(self, size: int) -> bool:
+                adapter.batch_size = size if adapter._settable else adapter.batch_size
+                return adapter._settable
+
+        return Sizes()
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        stream = iter(requests)
+        while batch := list(islice(stream, self.batch_size)):
+            yield from self.answer_whole(batch)
+
+    def answer_whole(self, batch: list[Request]) -> list[Response]:
+        """Answers to a batch, if it fits."""
+        if len(batch) > self._fits:
+            raise self._error("CUDA out of memory. Tried to allocate 2.00 GiB")
+        timing = Timing(batch_size=len(batch), batch_ms=1.0)
+        return [replace(self.answer(request), timing=timing) for request in batch]
+
+
+class Roomy(Limited):
+    """The same, but it halves its batches by itself, as the engines do, and says so.
+
+    Args:
+        full_from: a request from which on half as much fits.
+    """
+
+    def __init__(self, fits: int, batch_size: int, full_from: str | None = None, delay_s: float = 0.0) -> None:
+        super().__init__(fits, batch_size)
+        self.delay_s, self._full_from = delay_s, full_from
+        self._full: list[MemoryFull] = []
+
+    def batching(self) -> Batching:
+        return Batching(self.batch_size, full=tuple(self._full))
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
+        stream = iter(requests)
+        while batch := list(islice(stream, self.batch_size)):
+            yield from isolate(
+                batch, self.answer_whole, failed=_failed, most=lambda: self.batch_size, shrink=self._shrink
+            )
+
+    def answer_whole(self, batch: list[Request]) -> list[Response]:
+        if self._full_from in [request.request_id for request in batch]:
+            self._fits, self._full_from = self._fits // 2, None
+        return super().answer_whole(batch)
+
+    def _shrink(self, size: int, error: str) -> None:
+        self.batch_size = size
+        self._full.append(MemoryFull(size, error))
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    return Response(request.request_id, finish="error", failure=Failure(type(error).__name__, str(error)))
 
 
 class NoLikelihood(Scripted):

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_adapters import Decoding, FailsWhole, NoLikelihood, Returns, Scripted, usual
-from small_tasks import SmallTask, choice_task, small_task
+from scripted_adapters import Decoding, FailsWhole, Limited, NoLikelihood, Returns, Roomy, Scripted, usual
+from small_tasks import SmallTask, choice_task, job_of, small_task
 
 from evals.compare import Options, compare_runs
-from evals.errors import AdapterError
+from evals.errors import AdapterError, ComparisonError
+from evals.gate.speed import judge_speed
+from evals.leaderboard import build_board
 from evals.records import ScoredSample
 from evals.runner import Outcome, execute
 from model_adapters.contract import Failure, ModelAdapter, Request, Response, Timing
-from model_adapters.probe import Probe
 
 ODD = "q00005"
 
@@ -212,34 +210,6 @@ def test_what_was_answered_before_a_fatal_error_is_kept(tmp_path: Path) -> None:
     assert sorted(again.asked) == ["q00003", "q00007", "q00010", "q00011"]
 
 
-class Limited(Scripted):
-    """Has memory for so many requests at a time."""
-
-    def __init__(
-        self, fits: int, batch_size: int, error: type[Exception] = RuntimeError, settable: bool = True
-    ) -> None:
-        super().__init__(batch_size)
-        self._fits, self._error, self._settable = fits, error, settable
-
-    def probe(self) -> Probe:
-        adapter = self
-
-        class Sizes(Probe):
-            def set_batch_size(self, size: int) -> bool:
-                adapter.batch_size = size if adapter._settable else adapter.batch_size
-                return adapter._settable
-
-        return Sizes()
-
-    def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
-        stream = iter(requests)
-        while batch := list(islice(stream, self.batch_size)):
-            if len(batch) > self._fits:
-                raise self._error("CUDA out of memory. Tried to allocate 2.00 GiB")
-            for request in batch:
-                yield replace(self.answer(request), timing=Timing(batch_size=len(batch), batch_ms=1.0))
-
-
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 def test_out_of_memory_halves_the_batch_goes_on_and_is_recorded(
     tmp_path: Path, error: type[Exception], capsys: pytest.CaptureFixture[str]
@@ -268,10 +238,47 @@ def test_out_of_memory_without_a_smaller_batch_costs_what_does_not_fit_alone(tmp
     assert run(task, Limited(1, 4, settable=False), "fixed").exit_code == 0  # asked one by one
 
 
+def test_an_adapter_that_halves_its_batches_by_itself_is_recorded_as_well(tmp_path: Path) -> None:
+    task = small_task(tmp_path, n=20)
+    adapter = Roomy(3, 16)
+    found = run(task, adapter).results["tasks"]["colours"]
+    assert sorted(adapter.asked) == [f"q{i:05d}" for i in range(20)]
+    assert [(h["answered"], h["batch_size"], h["error"]) for h in found["batch_halved"]] == [
+        (0, 8, "RuntimeError"),
+        (0, 4, "RuntimeError"),
+        (0, 2, "RuntimeError"),
+    ]
+    assert found["efficiency"]["batch_sizes"] == {"2": 20}
+
+
+def test_memory_that_fills_up_late_is_noted_with_the_answers_before_it(tmp_path: Path) -> None:
+    task = small_task(tmp_path, n=20)
+    adapter = Roomy(4, 4, full_from="q00003")  # the first question on the last picture: in the fourth batch
+    (halving,) = run(task, adapter).results["tasks"]["colours"]["batch_halved"]
+    assert (halving["answered"], halving["batch_size"]) == (12, 2)
+
+
+def test_a_later_task_of_the_session_says_that_its_batches_were_small_from_the_start(tmp_path: Path) -> None:
+    tasks = [small_task(tmp_path, name, n=8) for name in ("first", "second")]
+    job = job_of(tasks, tmp_path / "run")
+    found = execute(job, lambda: Roomy(2, 4)).results["tasks"]
+    assert [(h["answered"], h["batch_size"]) for h in found["second"]["batch_halved"]] == [(0, 2)]
+    again = execute(job, lambda: Roomy(2, 4)).results["tasks"]  # nothing is asked, so nothing is added
+    assert again["second"]["batch_halved"] == found["second"]["batch_halved"]
+
+
 def test_speed_is_not_compared_where_the_batch_changed(tmp_path: Path) -> None:
     task = small_task(tmp_path, n=20)
     runs = [run(task, Limited(fits, 4), f"run{fits}").run for fits in (2, 4)]
     (found,) = compare_runs(runs, Options())
     assert [task.efficiency for task in found.tasks] == [()]
+    said = "colours: speed is not compared: memory was full in run2, which went on in batches of 2"
+    assert said in found.warnings
+    with pytest.raises(ComparisonError, match=r"memory was full in run2.*--batch-size of that size or less"):
+        judge_speed(runs[:1], runs[1:])
+    board = build_board(runs)
+    rates = {entry.run: entry.efficiency["requests_per_s"] for group in board.groups for entry in group.entries}
+    assert rates["run2"] is None
+    assert rates["run4"] is not None
     (same,) = compare_runs([runs[1], run(task, Limited(4, 4), "again").run], Options())
     assert [item.name for item in same.tasks[0].efficiency] != []

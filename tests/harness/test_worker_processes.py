@@ -126,3 +126,16 @@ def test_a_function_cannot_be_given_to_workers(task: SmallTask) -> None:
         execute(replace(task.job(task.folder / "run"), executor=ExecutorChoice("workers", 1)), Scripted)
     with pytest.raises(SpecError, match="must be texts, numbers or booleans"):
         workers(task.job(task.folder / "run"), 1, hook=lambda request: "")
+
+
+@pytest.mark.parametrize("kind", ["limited", "roomy"])
+def test_workers_say_that_memory_was_full_whoever_halved_the_batches(task: SmallTask, kind: str) -> None:
+    done = workers(task.job(task.folder / "run"), 2, kind, fits=3, batch_size=8)
+    assert done.exit_code == 0
+    assert set(journal(task).values()) == {1}
+    found = done.results["tasks"]["colours"]
+    sizes = [halving["batch_size"] for halving in found["batch_halved"]]
+    assert sorted(sizes) in ([2, 2, 4, 4], [2, 4])  # each worker that got something to do
+    assert found["batch_halved"][0]["answered"] == 0
+    assert {halving["error"] for halving in found["batch_halved"]} == {"RuntimeError"}
+    assert set(found["efficiency"]["batch_sizes"]) == {"2"}

@@ -225,6 +225,27 @@ def test_a_stop_string_ends_beams_and_greedy_alike(folders: dict[str, Path]) -> 
     assert response.usage.new_tokens < whole.usage.new_tokens
 
 
+def test_a_batch_out_of_memory_is_halved_and_later_ones_are_as_small(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = load(folders["llava"], batch_size=5)
+    expected, whole, sizes = texts(made.generate(questions())), made._generate_batch, []
+
+    def small_device(batch: list[Request]) -> list[Response]:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return list(whole(batch))
+
+    monkeypatch.setattr(made, "_generate_batch", small_device)
+    assert texts(made.generate(questions())) == expected
+    assert sizes == [5, 2, 2, 1]
+    assert [(full.batch_size, full.error) for full in made.batching().full] == [(2, "OutOfMemoryError")]
+    sizes.clear()
+    assert texts(made.generate(questions())) == expected
+    assert sizes == [2, 2, 1]
+
+
 def test_stages_add_up_to_what_a_batch_took(folders: dict[str, Path]) -> None:
     made = load(folders["llava"], batch_size=8)
     responses = list(made.generate(questions()))

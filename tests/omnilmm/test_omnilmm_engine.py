@@ -163,8 +163,14 @@ def test_a_batch_out_of_memory_is_halved(
     monkeypatch.setattr(engine, "prefill", small_device)
     own = adapter.engine  # type: ignore[attr-defined]
     monkeypatch.setattr(own, "_batch", own._batch)  # the next test finds it as it was
+    monkeypatch.setattr(own, "_full", [])
     assert {name: response.text for name, response in answers(adapter, requests).items()} == expected
-    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+    assert sizes == [8, 4, 2, 2, 2, 2]  # what was planned before is cut, too
+    said = adapter.batching()
+    assert (said.size, [(full.batch_size, full.error) for full in said.full]) == (
+        2,
+        [(4, "OutOfMemoryError"), (2, "OutOfMemoryError")],
+    )
     sizes.clear()
     assert {name: response.text for name, response in answers(adapter, requests).items()} == expected
     assert sizes == [2, 2, 2, 2]  # later batches are as small from the start
