@@ -101,7 +101,7 @@ def report(options: argparse.Namespace) -> int:
 def import_(options: argparse.Namespace) -> int:
     """Make a run of published predictions."""
     from evals.cli.run_views import show_results
-    from evals.cli.selection import mapping_of
+    from evals.cli.texts import mapping_of
     from evals.imports import import_predictions
     from evals.spec import find_task
 
@@ -123,12 +123,14 @@ def import_(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare runs, or two profiles."""
-    from evals.cli.profile_commands import compare_measured, is_profile
+    from evals.perf.stored import is_profile
 
     if all(map(is_profile, options.runs)):
+        from evals.cli.profile_commands import compare_measured
+
         return compare_measured(options)
     from evals.cli.decision_views import show_comparison
-    from evals.cli.selection import parts_of
+    from evals.cli.texts import parts_of
     from evals.compare import Options, ablate, compare_runs, in_step_order, is_series
     from evals.store import open_run
 
@@ -146,7 +148,7 @@ def compare(options: argparse.Namespace) -> int:
 def leaderboard(options: argparse.Namespace) -> int:
     """Rank runs."""
     from evals.cli.decision_views import show_board
-    from evals.cli.selection import parts_of
+    from evals.cli.texts import parts_of
     from evals.leaderboard import build_board, update_folder, write_board
     from evals.spec import find_suite
     from evals.store import open_run
@@ -186,7 +188,7 @@ def gate(options: argparse.Namespace) -> int:
     """Judge a candidate run, or with --perf the speed of several."""
     from evals.cli.decision_views import show_verdict
     from evals.cli.profile_commands import gate_speed
-    from evals.cli.selection import parts_of
+    from evals.cli.texts import parts_of
     from evals.errors import ComparisonError, SpecError
     from evals.gate import judge, open_baseline, write_not_comparable, write_verdict
     from evals.gate.extend import require_part, samples_to_ask

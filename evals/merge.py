@@ -16,8 +16,8 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+from evals.differences import differences
 from evals.errors import SpecError, StoreError
-from evals.identity import differences
 from evals.journal import Journal, JournalIndex
 from evals.lock import RunLock
 from evals.questions import read_questions

@@ -12,13 +12,14 @@ from typing import Any
 
 from evals.asking import Asked
 from evals.data import Subset, open_dataset
+from evals.differences import differences
 from evals.errors import SpecError, StoreError
 from evals.executors.base import Executor, ExecutorChoice, Load, start_executor
 from evals.executors.recipe import WorkerRecipe
 from evals.executors.shard import Shard
 from evals.files import sha256_json, write_bytes
 from evals.fit import check_fit
-from evals.identity import differences, environment, task_identity
+from evals.identity import environment, task_identity
 from evals.interrupt import StopSignal
 from evals.journal import Journal
 from evals.lock import RunLock

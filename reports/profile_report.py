@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.files import write_bytes
-from evals.perf.document import Profile
+from evals.perf.stored import Profile
 from reports import figures
 from reports import format as fmt
 from reports.markdown import escape

@@ -172,6 +172,12 @@ def test_commands_about_runs_import_no_model_library(finished: Path, command: st
     assert not (HEAVY | {"pandas"}) & names
 
 
+def test_a_comparison_imports_only_what_reads_runs_and_compares_them(finished: Path) -> None:
+    code, names = modules_after("compare", finished, finished)
+    assert code == 0
+    assert not {"pydantic", "yaml", "PIL", "psutil", "jinja2", "matplotlib"} & names
+
+
 def test_test_files_have_names_of_their_own() -> None:
     """pytest imports them by their bare names; of two files with one name it would run only the first it meets."""
     names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]

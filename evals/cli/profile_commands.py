@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from evals.perf.document import is_profile, open_profile
+from evals.perf.stored import open_profile
 
 if TYPE_CHECKING:
     from evals.perf.profile import Profiled
 
-__all__ = ["compare_measured", "gate_speed", "is_profile", "keep_speed", "measure", "plan_only"]
+__all__ = ["compare_measured", "gate_speed", "keep_speed", "measure", "plan_only"]
 
 
 def plan_only(options: argparse.Namespace) -> int:

@@ -9,9 +9,9 @@ from evals.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from evals.compare.profiles import ProfileComparison
-    from evals.perf.document import Profile
     from evals.perf.fit import Fit
     from evals.perf.profile import Profiled
+    from evals.perf.stored import Profile
 
 SHOWN = ("ttft_ms", "tpot_ms", "e2e_ms", "samples_per_s", "tokens_per_s", "energy_j_per_request")
 

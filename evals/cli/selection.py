@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from evals.cli.texts import mapping_of
 from evals.data import open_dataset
 from evals.data.subset import Subset
 from evals.errors import SpecError, did_you_mean
@@ -190,22 +191,6 @@ def shard_of(options: argparse.Namespace) -> Shard | None:
     if options.shard == "env" and options.executor in (None, "in-process") and options.workers is None:
         take_own_gpu()
     return shard
-
-
-def mapping_of(pairs: list[str]) -> dict[str, str]:
-    """``OURS=THEIRS`` column names. Raises :class:`SpecError` for anything else."""
-    mapping: dict[str, str] = {}
-    for pair in pairs:
-        ours, equals, theirs = pair.partition("=")
-        if not (ours and equals and theirs):
-            raise SpecError(f"--map {pair!r}: expected OURS=THEIRS, for example --map prediction=answer.")
-        mapping[ours] = theirs
-    return mapping
-
-
-def parts_of(texts: list[str]) -> list[str]:
-    """Identity parts of ``--allow``, given one by one or with commas."""
-    return [part for text in texts for part in text.split(",")]
 
 
 def margins_of(pairs: list[str]) -> Margins | None:

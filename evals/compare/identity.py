@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evals.differences import differences
 from evals.errors import ComparisonError, SpecError, did_you_mean
 
 PARTS = ("task", "data", "prompt", "generation", "scorer")
@@ -34,8 +35,6 @@ def mismatches(ours: Mapping[str, Any], theirs: Mapping[str, Any], tasks: Sequen
     Args:
         ours, theirs: by task name, its identity: one entry for each of :data:`PARTS`.
     """
-    from evals.identity import differences
-
     found = []
     for task in tasks:
         for part in PARTS:

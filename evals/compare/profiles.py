@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evals.errors import ComparisonError
-from evals.perf.document import Profile
+from evals.perf.stored import Profile
 from evals.statistics.distributions import t_quantile
 
 # What is compared of each case; quantities that say how something was measured are not.

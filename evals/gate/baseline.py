@@ -17,6 +17,7 @@ import yaml
 from evals.compare import Options, compare_runs
 from evals.compare.evidence import RunLike
 from evals.compare.identity import mismatches, require_comparable
+from evals.differences import differences
 from evals.errors import ComparisonError, SpecError, StoreError
 from evals.files import sha256_json, write_bytes
 from evals.frozen import FrozenRun, kept_manifest, read_scores, write_scores
@@ -209,7 +210,6 @@ def _kept_result(result: Mapping[str, Any], kept: Sequence[str]) -> dict[str, An
 def _measured_floor(runs: Sequence[RunLike], noise_file: Path) -> dict[str, dict[str, float]]:
     """The floor of the runs' tasks as `doctor --determinism` measured it."""
     from evals.determinism import read_floor
-    from evals.identity import differences
 
     model = _fixed(runs[0].manifest["identity"]["model"])
     floor = read_floor(noise_file, lambda measured: differences(_fixed(measured), model))
@@ -255,8 +255,6 @@ def _noise(
 
 
 def _require_same_model(runs: Sequence[RunLike]) -> None:
-    from evals.identity import differences
-
     first = runs[0]
     for other in runs[1:]:
         names = first.manifest["run_id"], other.manifest["run_id"]
@@ -279,7 +277,6 @@ def _fixed(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changes(old: Baseline, new: Baseline) -> list[str]:
     """What an update changes: identity parts, margins, scores, noise."""
-    from evals.identity import differences
 
     def facts(baseline: Baseline) -> dict[str, Any]:
         tasks = baseline.run.results["tasks"]

@@ -18,7 +18,7 @@ from evals.compare.identity import mismatches, require_comparable
 from evals.errors import ComparisonError
 from evals.gate.rule import FAIL, INCONCLUSIVE, PASS
 from evals.gate.speed_rule import ALPHA, SpeedFinding, judge_pairs
-from evals.perf.document import Profile
+from evals.perf.stored import Profile
 
 _TIMED = {"latency_ms": "timing:batch_ms", "ttft_ms": "timing:ttft_ms", "tpot_ms": "timing:tpot_ms"}
 # What of a profile's case is gated: how long one waits at batch 1, how much goes through at larger ones.

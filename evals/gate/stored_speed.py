@@ -15,7 +15,7 @@ from evals.errors import ComparisonError, StoreError
 from evals.files import sha256_json, write_json
 from evals.gate.speed import SpeedVerdict, judge_speed, profile_speeds, require_same_hardware, timed, verdict_of
 from evals.gate.speed_rule import judge_stored
-from evals.perf.document import Profile, is_profile, open_profile
+from evals.perf.stored import Profile, is_profile, open_profile
 from evals.store import open_run
 
 SCHEMA_VERSION = 1

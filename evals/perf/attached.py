@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.compare.evidence import RunLike
-from evals.perf.document import Profile, is_profile, open_profile
+from evals.perf.stored import Profile, is_profile, open_profile
 
 FOLDER = "profile"
 WANTED = ("ttft_ms", "tpot_ms", "e2e_ms", "energy_j_per_request")

@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from evals.errors import StoreError
-from evals.files import sha256_json, write_json
+from evals.files import sha256_json
 from evals.perf.cards import card_peaks
 from evals.perf.fit import Fit
 from evals.perf.job import ProfileJob, Side
 from evals.perf.metrics import NoValue, Seen, metric_table
 from evals.perf.metrics.base import answered
 from evals.perf.metrics.limits import roofline
+from evals.perf.stored import KIND, SCHEMA_VERSION
 from evals.perf.summary_values import case_summaries, process_summaries
 from evals.perf.timeline import CaseRecord, Flag, ProcessRecord, RequestTimes
-
-SCHEMA_VERSION = 1
-KIND = "profile"
-FILE = "profile.json"
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A profile on disk: its file and the document in it."""
-
-    path: Path
-    document: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return str(self.document["profile_id"])
-
-    @property
-    def hardware_key(self) -> str:
-        """Profiles of different keys say nothing about each other."""
-        return str(self.document["hardware_key"])
-
-    @cached_property
-    def invalid(self) -> list[str]:
-        """What makes the numbers worthless; empty where nothing does."""
-        return [flag["detail"] for flag in self.document["flags"] if flag["severity"] == "invalid"]
 
 
 def build_document(
@@ -95,39 +65,6 @@ def fit_json(fit: Fit) -> dict[str, Any]:
 def workload_key(processes: Sequence[ProcessRecord]) -> str:
     """Hash of what was asked; profiles of different keys are not compared."""
     return sha256_json([asdict(case.case) for case in processes[0].cases])
-
-
-def write_profile(folder: Path, document: Mapping[str, Any]) -> Profile:
-    """Write profile.json into a folder."""
-    write_json(folder / FILE, document)
-    return Profile(folder / FILE, document)
-
-
-def is_profile(path: Path) -> bool:
-    """Whether a path is a profile: the file, or its folder."""
-    return path.name == FILE or (path / FILE).is_file()
-
-
-def open_profile(path: Path) -> Profile:
-    """Read a profile by its file or folder.
-
-    Raises:
-        StoreError: missing, not JSON, no profile, or of another schema.
-    """
-    file = path if path.name == FILE else path / FILE
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"{file}: {error.strerror}. Give a folder that `profile --out` made.") from error
-    except ValueError as error:
-        raise StoreError(f"{file} is not valid JSON ({error}). Measure again.") from error
-    found = (document.get("kind"), document.get("schema_version")) if isinstance(document, dict) else None
-    if found != (KIND, SCHEMA_VERSION):
-        raise StoreError(
-            f"{file} is no profile that this program reads: kind and schema version {found}, expected "
-            f"{(KIND, SCHEMA_VERSION)}. Measure again, or use the program that wrote it."
-        )
-    return Profile(file, document)
 
 
 def _flags(processes: Sequence[ProcessRecord]) -> list[dict[str, Any]]:

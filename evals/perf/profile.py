@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.errors import SpecError, StoreError
-from evals.perf.document import FILE, Profile, build_document, write_profile
+from evals.perf.document import build_document
 from evals.perf.fit import Fit, check_fit
 from evals.perf.job import ProfileJob, Side
 from evals.perf.launch import run_replicates
+from evals.perf.stored import FILE, Profile, write_profile
 from model_adapters.registry import adapter_class
 
 if TYPE_CHECKING:

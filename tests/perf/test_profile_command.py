@@ -14,8 +14,8 @@ import pytest
 
 import run_eval
 from evals.errors import StoreError
-from evals.perf.document import open_profile
 from evals.perf.metrics import METRICS
+from evals.perf.stored import open_profile
 from evals.perf.worker import read_outcome
 
 PROJECT = Path(__file__).resolve().parents[2]

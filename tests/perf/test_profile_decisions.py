@@ -14,8 +14,9 @@ from evals.errors import ComparisonError, StoreError
 from evals.gate import judge_measurements, judge_speed, store_speed
 from evals.gate.speed_rule import schedule
 from evals.leaderboard import build_board
-from evals.perf.document import build_document, write_profile
+from evals.perf.document import build_document
 from evals.perf.job import ProfileJob, Side
+from evals.perf.stored import write_profile
 from evals.perf.timeline import Case, Flag
 
 MODEL = {"model": "m", "adapter": "a", "weights": "w", "dtype": "bfloat16", "device": "cuda"}
