@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from model_adapters.omnilmm.choosing import GREEDY, Picker, TokenChoice
-from model_adapters.omnilmm.forward import run_layers
+from model_adapters.omnilmm.forward import Places, run_layers
 from model_adapters.omnilmm.graphs import StepGraphs
 from model_adapters.omnilmm.kv_cache import Columns, PackedCache, additive, visible
 from model_adapters.omnilmm.language import MiniCPMDecoder
@@ -27,6 +27,7 @@ from model_adapters.omnilmm.stepping import Grid
 
 COMPACT_BELOW = 0.75  # repack once fewer than this part of the places are still in use
 GRAPH_STEPS = 4  # fewer tokens than this are not worth copying the cache to where graphs are recorded
+FULL = 0.95  # packs with less padding than this are computed as they are, which saves moving tokens to their places
 ROOM_TOKENS = 16  # new tokens per row that a cache has room for from the start
 
 
@@ -80,8 +81,7 @@ def prefill(llm: MiniCPMDecoder, rows: Sequence[Row], features: Tensor | None, *
     room = ROOM_TOKENS * forest.slots
     if cache is None:
         cache = new_cache(llm, forest, room)
-    ends = torch.from_numpy(_ends_by_slot(forest)).to(llm.device)  # (packs, slots)
-    hidden = _read(llm, cache, forest, _slots_of_images(rows, packing.packs, start), features, ends)
+    hidden = _read(llm, cache, forest, _slots_of_images(rows, packing.packs, start), features, _ends_by_slot(forest))
     pack, slot = forest.pack.tolist(), forest.slot.tolist()
     return Prefilled(
         cache,
@@ -89,7 +89,7 @@ def prefill(llm: MiniCPMDecoder, rows: Sequence[Row], features: Tensor | None, *
         slot,
         [len(row.ids) for row in rows],
         hidden[pack, slot],
-        forest.is_chain and forest.is_full and cache.used == forest.ids.shape[1],
+        forest.is_chain and bool(forest.real.all()) and cache.used == forest.ids.shape[1],
     )
 
 
@@ -130,7 +130,9 @@ def _read_heads(
     alone = [[i] for i in range(len(stems))]
     forest = plant(alone, [stem.ids for stem in stems], [0] * len(stems))
     cache = new_cache(llm, forest, 0)
-    _read(llm, cache, forest, _slots_of_images(stems, alone, [0] * len(stems)), features, None)
+    # Keys and values are all that is wanted, so the last layer need not go on with any id but one.
+    one = np.zeros((len(stems), 1), dtype=np.int64)
+    _read(llm, cache, forest, _slots_of_images(stems, alone, [0] * len(stems)), features, one)
     shared = cache.select(torch.tensor([order.get(group, 0) for group in groups], device=llm.device))
     has_head = torch.tensor([head > 0 for head in heads], device=llm.device)[:, None]
     real = (shared.columns.last >= 0) & has_head
@@ -145,23 +147,38 @@ def _read(
     forest: Forest,
     images: Sequence[tuple[int, int, int]],
     features: Tensor | None,
-    ends: Tensor | None,
+    ends: Ints,
 ) -> Tensor:
-    """Read a forest on top of what a cache holds; hidden states of the ``ends``, (packs, slots, hidden)."""
+    """Read a forest on top of what a cache holds.
+
+    Args:
+        images: see :func:`_slots_of_images`.
+        ends: (packs, m) columns whose result is wanted.
+
+    Returns:
+        (packs, m, hidden).
+    """
     device = llm.device
-    embeds = llm.embed(torch.from_numpy(forest.ids).to(device))  # (packs, width, hidden)
+    packs, width = forest.ids.shape
+    kept = forest.real if forest.real.mean() < FULL else np.ones_like(forest.real)
+    line = (np.cumsum(kept) - 1).reshape(packs, width)  # of each column's token among the tokens kept
+    at = None if kept.all() else torch.from_numpy(np.flatnonzero(kept)).to(device)
+    places = Places(packs, width, at)
+    embeds = llm.embed(torch.from_numpy(forest.ids[kept]).to(device))  # (tokens, hidden)
     if images and features is not None:
-        pack, begin, image = torch.tensor(images, device=device).unbind(1)  # (m,) each
-        places = begin[:, None] + torch.arange(features.shape[1], device=device)  # (m, query_num)
-        embeds[pack[:, None], places] = features[image].to(embeds.dtype)
+        begin, image = torch.tensor([(line[pack, column], i) for pack, column, i in images], device=device).unbind(1)
+        visual = begin[:, None] + torch.arange(features.shape[1], device=device)  # (m, query_num)
+        embeds[visual] = features[image].to(embeds.dtype)
     new = Columns.of(forest, device)
     is_causal = cache.used == 0 and forest.is_chain
-    at = cache.add(new)
+    columns = cache.add(new)
     keys = cache.columns[:, : cache.used]
     mask = None if is_causal else additive(visible(new, keys), embeds.dtype)
-    end_mask = None if ends is None else additive(visible(_ends(new, ends), keys), embeds.dtype)
-    rotation = llm.rotation.at(new.depth, int(forest.depth.max()), embeds.dtype)
-    return run_layers(llm, embeds, rotation, mask, cache, at, ends, end_mask)
+    end_columns, end_lines = torch.from_numpy(np.stack([ends, np.take_along_axis(line, ends, axis=1)])).to(device)
+    end_mask = additive(visible(_ends(new, end_columns), keys), embeds.dtype)
+    rotation = llm.rotation.at(places.gather(new.depth), int(forest.depth.max()), embeds.dtype)
+    hidden = run_layers(llm, embeds, rotation, places, mask, cache, columns, end_lines, end_mask)
+    return hidden.unflatten(0, ends.shape)
 
 
 def _ends(new: Columns, ends: Tensor) -> Columns:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model_adapters.omnilmm.forward import run_layers
+from model_adapters.omnilmm.forward import Places, run_layers
 from model_adapters.omnilmm.kv_cache import Columns, PackedCache, additive, visible
 from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.packing import ANY
@@ -97,10 +97,12 @@ class StaticStep:
         llm, columns = self._llm, self.cache.columns
         new = Columns(self.position, self.label, torch.where(self.label < ANY, self.label, -1))
         columns.write(self._at, new)
-        embeds = llm.embed(self.ids)
+        embeds = llm.embed(self.ids.flatten())
         mask = additive(visible(new, columns), embeds.dtype)
-        rotation = llm.rotation.at(self.position, self._highest, embeds.dtype)
-        self.hidden = run_layers(llm, embeds, rotation, mask, self.cache, self._at)
+        rotation = llm.rotation.at(self.position.flatten(), self._highest, embeds.dtype)
+        places = Places(self.shape.packs, self.shape.places)
+        hidden = run_layers(llm, embeds, rotation, places, mask, self.cache, self._at)
+        self.hidden = hidden.unflatten(0, (self.shape.packs, self.shape.places))
 
 
 def recorded(step: Callable[[], None], device: torch.device) -> Callable[[], None]:

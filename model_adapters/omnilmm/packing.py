@@ -69,9 +69,9 @@ class Forest:
         return self.slots == 1
 
     @property
-    def is_full(self) -> bool:
-        """Whether there is no padding."""
-        return bool((self.first < ANY).all())
+    def real(self) -> NDArray[np.bool_]:
+        """(packs, width) what is no padding."""
+        return self.first < ANY
 
 
 def plant(packs: Sequence[Sequence[int]], ids: Sequence[Sequence[int]], start: Sequence[int]) -> Forest:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from model_adapters.omnilmm.decoding import Prefilled
-from model_adapters.omnilmm.forward import run_layers
+from model_adapters.omnilmm.forward import Places, run_layers
 from model_adapters.omnilmm.kv_cache import Columns, additive, visible
 from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.packing import ANY
@@ -54,10 +54,10 @@ def _rest_of_choices(llm: MiniCPMDecoder, prompts: Prefilled, chosen: dict[int, 
     new = Columns(position, slot, torch.where(slot < ANY, slot, -1))
     before = cache.used
     at = cache.add(new)
-    embeds = llm.embed(ids)
+    embeds = llm.embed(ids.flatten())
     mask = additive(visible(new, cache.columns[:, : cache.used]), embeds.dtype)
-    rotation = llm.rotation.at(position, int(max(prompts.lengths)) + width, embeds.dtype)
-    hidden = run_layers(llm, embeds, rotation, mask, cache, at)  # (packs, width, hidden)
+    rotation = llm.rotation.at(position.flatten(), int(max(prompts.lengths)) + width, embeds.dtype)
+    hidden = run_layers(llm, embeds, rotation, Places(*ids.shape), mask, cache, at).unflatten(0, ids.shape)
     cache.used = before
     logs: Tensor = llm.lm_head(hidden).float().log_softmax(dim=-1)  # (packs, width, vocabulary)
     taken = logs.gather(-1, following[..., None]).squeeze(-1).tolist()

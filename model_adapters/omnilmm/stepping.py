@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from model_adapters.omnilmm.forward import run_layers
+from model_adapters.omnilmm.forward import Places, run_layers
 from model_adapters.omnilmm.graphs import StaticStep, StepGraphs
 from model_adapters.omnilmm.kv_cache import ROOM, Columns, PackedCache, additive, visible
 from model_adapters.omnilmm.language import MiniCPMDecoder
@@ -31,6 +31,7 @@ class Grid:
         label: (packs, places) slot of the row there; ANY where there is none.
         position: (packs, places) of the next token.
         highest: the largest position, on the host.
+        is_full: each place has a line, and they are in order.
         is_plain: one row a pack and no padding, so that no mask is needed.
         static: the step of fixed shape that holds the cache now, where steps are recorded.
     """
@@ -41,6 +42,7 @@ class Grid:
     label: Tensor
     position: Tensor
     highest: int
+    is_full: bool
     is_plain: bool
     static: StaticStep | None = None
 
@@ -78,7 +80,8 @@ class Grid:
             spots.append((pack, filled[pack]))
             filled[pack] += 1
         places = max(filled.values())
-        at = torch.tensor([pack * places + spot for pack, spot in spots], device=device)
+        order = [pack * places + spot for pack, spot in spots]
+        at = torch.tensor(order, device=device)
         # Slot and position of each line, in one transfer.
         told = torch.tensor([[prompts.slot[row], prompts.lengths[row] + done] for row in rows], device=device)
         label = torch.full((len(packs) * places,), ANY, device=device)
@@ -86,8 +89,9 @@ class Grid:
         label[at], position[at] = told.unbind(1)
         shape = (len(packs), places)
         highest = max(prompts.lengths) + done
+        full = order == list(range(len(packs) * places))
         plain = prompts.is_plain and places == 1
-        return cls(cache, packs, at, label.view(shape), position.view(shape), highest, plain)
+        return cls(cache, packs, at, label.view(shape), position.view(shape), highest, full, plain)
 
     def step(self, llm: MiniCPMDecoder, token: Tensor, graphs: StepGraphs | None = None, steps: int = 1) -> Tensor:
         """Feed each line's new token, (lines,); hidden states after it, (lines, hidden).
@@ -96,24 +100,27 @@ class Grid:
             graphs: recorded steps to use.
             steps: how many tokens there may still be.
         """
-        ids = torch.zeros_like(self.label).view(-1).index_copy_(0, self.at, token).view_as(self.label)
         if graphs is not None and (self.static is None or self.static.is_full):
             source = self.cache
             if self.static is not None:
                 source = source.select(torch.arange(len(self.packs), device=self.at.device), room=ROOM)
             self.static = graphs.begin(source, self.label, self.position, steps)
             self.cache = source if self.static is None else self.static.cache
-        hidden = self._eager(llm, ids) if self.static is None else self.static.step(ids)
+        places = Places(*self.label.shape, None if self.is_full else self.at)
+        if self.static is None:
+            hidden = self._eager(llm, token, places)
+        else:
+            hidden = places.gather(self.static.step(places.spread(token)))
         self.position = self.position + 1
         self.highest += 1
-        return hidden.flatten(0, 1)[self.at]
+        return hidden
 
-    def _eager(self, llm: MiniCPMDecoder, ids: Tensor) -> Tensor:
+    def _eager(self, llm: MiniCPMDecoder, token: Tensor, places: Places) -> Tensor:
         new = Columns(self.position, self.label, torch.where(self.label < ANY, self.label, -1))
         at = self.cache.add(new)
-        embeds = llm.embed(ids)  # (packs, places, hidden)
+        embeds = llm.embed(token)  # (lines, hidden)
         mask = None
         if not self.is_plain:
             mask = additive(visible(new, self.cache.columns[:, : self.cache.used]), embeds.dtype)
-        rotation = llm.rotation.at(self.position, self.highest, embeds.dtype)
-        return run_layers(llm, embeds, rotation, mask, self.cache, at)
+        rotation = llm.rotation.at(places.gather(self.position), self.highest, embeds.dtype)
+        return run_layers(llm, embeds, rotation, places, mask, self.cache, at)

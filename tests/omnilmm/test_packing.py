@@ -94,9 +94,10 @@ def continued(model: OmniLMM, rows: Sequence[Row], features: torch.Tensor, **how
     return [answer.ids for answer in answers]
 
 
+@pytest.mark.parametrize("full", [0.0, 1.0], ids=["padding-computed", "padding-left-out"])
 @pytest.mark.parametrize("most", [1, 25, 10_000])
 def test_packs_of_any_size_continue_as_every_row_alone(
-    model: OmniLMM, monkeypatch: pytest.MonkeyPatch, most: int
+    model: OmniLMM, monkeypatch: pytest.MonkeyPatch, most: int, full: float
 ) -> None:
     rows = asked_rows(model)
     features = torch.randn(2, model.config.query_num, 64, generator=torch.Generator().manual_seed(1))
@@ -110,6 +111,7 @@ def test_packs_of_any_size_continue_as_every_row_alone(
         ]
     assert max(map(len, alone)) > 10
     monkeypatch.setattr(decoding, "most_nodes", lambda llm: most)
+    monkeypatch.setattr(decoding, "FULL", full)
     assert continued(model, rows, features) == alone
     assert continued(model, rows, features, share=False) == alone
 
