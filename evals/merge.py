@@ -161,6 +161,12 @@ def _manifest(run: Run, shards: Sequence[Run], command: str, status: str) -> dic
         parts = [m["tasks"][name] for m in manifests if name in m["tasks"]]
         halved = [halving for part in parts for halving in part.get("batch_halved", [])]
         tasks[name] = stored | {"wall_s": _largest(part["wall_s"] for part in parts), "batch_halved": halved}
+    # Of an earlier merge the sessions that asked the whole run since; the shards tell their own as they are now.
+    earlier = run.manifest.get("sessions", []) if run.manifest_path.exists() else []
+    sessions = {
+        (s["started"], s["shard"], s["command"]): s
+        for s in [*earlier, *(s for m in manifests for s in m.get("sessions", []))]
+    }
     keys = dict.fromkeys(key for m in manifests for key in m["efficiency"])
     return first | {
         "run_id": run.path.name,
@@ -171,6 +177,7 @@ def _manifest(run: Run, shards: Sequence[Run], command: str, status: str) -> dic
         "status": status,
         "tasks": tasks,
         "efficiency": {key: _largest(m["efficiency"].get(key) for m in manifests) for key in keys},
+        "sessions": sorted(sessions.values(), key=lambda s: s["started"]),
         "merged": [{"run_id": m["run_id"], "shard": m.get("shard"), "status": m["status"]} for m in manifests],
     }
 

@@ -27,6 +27,7 @@ from evals.memory_full import Halving
 from evals.plan import TaskPlan, make_plan
 from evals.progress import meter
 from evals.results import score_run
+from evals.session import Session
 from evals.spec.records import TaskSpec
 from evals.store import SCHEMA_VERSION, Run
 from evals.thumbnails import BUDGET_BYTES, write_some, write_thumbnails
@@ -127,7 +128,7 @@ def execute(job: Job, load: Load, *, close: bool = True) -> Outcome:
         run = Run(_folder(job, identity))
         with RunLock(run.path):
             _refuse_another_run(run, identity, job.shard)
-            manifest = _manifest(job, run, identity, prepared)
+            manifest = _manifest(job, run, identity, prepared, executor)
             run.write_manifest(manifest)
             if job.taken_from is not None:
                 _take_answers(job.taken_from, run)
@@ -223,8 +224,10 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_Prepared]) -> dict[str, Any]:
-    """The manifest of a new run, or the existing one taken up again."""
+def _manifest(
+    job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_Prepared], executor: Executor
+) -> dict[str, Any]:
+    """The manifest of a new run, or the existing one taken up again; this session is its last one."""
     if run.manifest_path.exists():
         manifest = dict(run.manifest)
     else:
@@ -250,17 +253,29 @@ def _manifest(job: Job, run: Run, identity: dict[str, Any], prepared: Sequence[_
             "spec": asdict(p.item.spec),
         } | {key: value for key, value in known.items() if key in ("wall_s", "batch_halved")}
         p.plan.questions.save(run.questions_path(name))
+    about, now = environment(identity["model"]), _now()
+    session = Session(
+        started=now,
+        command=job.command,
+        executor=job.executor.kind,
+        workers=executor.workers,
+        address=job.executor.address,
+        shard=str(job.shard) if job.shard else None,
+        hardware_key=about.get("hardware_key"),
+    )
     return manifest | {
         "status": "started",
-        "updated": _now(),
+        "updated": now,
         "command": job.command,
-        "environment": environment(identity["model"]),
+        "environment": about,
+        "sessions": [*manifest.get("sessions", []), asdict(session)],
     }
 
 
 def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_Prepared], executor: Executor) -> int:
     """Ask all tasks in turn and leave the manifest saying how it ended; returns the exit code."""
     status, missing = "failed", 0
+    session = Session(**manifest["sessions"].pop())
     smaller: Halving | None = None
     try:
         with StopSignal(executor.stop) as stop:
@@ -268,6 +283,8 @@ def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_P
                 asked = _ask_one(job, run, p, executor, stop)
                 smaller = _note(manifest["tasks"][p.item.spec.name], asked, smaller)
                 missing += p.requests - asked.kept - asked.answered
+                answered, failed = session.answered + asked.answered, session.failed + asked.failed
+                session = replace(session, answered=answered, failed=failed)
                 if stop.requested:
                     break
         too_many = missing > job.max_error_rate * sum(p.requests for p in prepared)
@@ -276,11 +293,20 @@ def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_P
         status = "interrupted"
         raise
     finally:
-        measured = {"load_s": executor.load_s, **executor.memory_mib()}
-        manifest["efficiency"] = manifest["efficiency"] | measured
+        _note_session(manifest, session, executor, status)
         manifest |= {"status": status, "updated": _now()}
         _write_last(run, manifest, status)
     return EXIT_CODES[status]
+
+
+def _note_session(manifest: dict[str, Any], session: Session, executor: Executor, status: str) -> None:
+    """Add what the session measured; one that found nothing to ask is not kept beside others."""
+    manifest["efficiency"] = manifest["efficiency"] | {"load_s": executor.load_s, **executor.memory_mib()}
+    batching = executor.batching()
+    if batching is not None:
+        session = replace(session, batch_size=batching.size, auto_batch=batching.is_auto)
+    if session.answered + session.failed or status != "complete" or not manifest["sessions"]:
+        manifest["sessions"].append(asdict(replace(session, status=status, ended=_now())))
 
 
 def _write_last(run: Run, manifest: dict[str, Any], status: str) -> None:

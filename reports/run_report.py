@@ -20,6 +20,7 @@ from reports.markdown import escape as escape_markdown
 from reports.option_tables import option_table
 from reports.plots import drawn
 from reports.published import published_sentence, published_table
+from reports.session_table import session_table
 from reports.tables import Table, to_csv, to_markdown
 from reports.task_facts import TaskFacts, all_facts
 
@@ -111,6 +112,7 @@ def render(
         "fallback": fallback,
         "kept": browser["kept"],
         "command": command(manifest),
+        "sessions": session_table(manifest),
         "identity": identity(manifest),
     }
     data = {"view": "run", "runs": [name], "samples": browser}
@@ -199,6 +201,8 @@ def markdown(run: Run, known: Mapping[str, TaskFacts]) -> str:
     if any(measured):
         parts.append("## Time, memory and lengths of answers\n")
         parts += [to_markdown(table) for table in measured if table]
+    if sessions := session_table(run.manifest):
+        parts.append(to_markdown(sessions))
     if line := command(run.manifest):
         parts += ["## Made by\n", code_block(line)]
     return "\n".join(parts)

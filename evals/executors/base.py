@@ -16,7 +16,7 @@ from evals.journal import Journal
 from evals.perf.host import peak_host_mib
 from evals.plan import TaskPlan
 from evals.progress import Meter
-from model_adapters.contract import Capabilities, ModelAdapter
+from model_adapters.contract import Batching, Capabilities, ModelAdapter
 
 Load = Callable[[], ModelAdapter]
 Kind = Literal["in-process", "workers", "ray"]
@@ -43,17 +43,22 @@ class Executor(Protocol):
     Attributes:
         identity, capabilities: the adapter's.
         load_s: seconds that loading the model took.
+        workers: how many ask; None where it is this process.
     """
 
     identity: dict[str, Any]
     capabilities: Capabilities
     load_s: float
+    workers: int | None
 
     def ask(self, plan: TaskPlan, part: range, journal: Journal, stop: StopSignal, meter: Meter) -> Asked:
         """Ask what of a part of the plan's order is not answered yet, until done or told to stop."""
 
     def memory_mib(self) -> Mapping[str, float | None]:
         """Peaks of host and device memory in MiB."""
+
+    def batching(self) -> Batching | None:
+        """How requests are computed together now, the smallest worker's; None where the adapter does not say."""
 
     def stop(self) -> None:
         """Begin no further batch; called from a signal handler."""
@@ -64,6 +69,8 @@ class Executor(Protocol):
 
 class InProcess:
     """The model in this process."""
+
+    workers: int | None = None
 
     def __init__(self, load: Load) -> None:
         start = time.monotonic()
@@ -78,6 +85,10 @@ class InProcess:
     def memory_mib(self) -> Mapping[str, float | None]:
         """This process's peaks."""
         return {"peak_host_mib": peak_host_mib(), **self._adapter.memory_mib()}
+
+    def batching(self) -> Batching | None:
+        """The adapter's."""
+        return self._adapter.batching()
 
     def stop(self) -> None:
         """Let the batch in flight be the last one."""

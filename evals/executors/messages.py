@@ -56,10 +56,18 @@ class Halved:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The lease is done, or as far done as a stop allowed. ``memory`` is the worker's so far, in MiB."""
+    """The lease is done, or as far done as a stop allowed.
+
+    Attributes:
+        memory: the worker's so far, in MiB.
+        batch_size: most requests at a time now, None where its adapter does not say.
+        auto_batch: whether the adapter was left to find that size.
+    """
 
     dropped: int
     memory: dict[str, float | None]
+    batch_size: int | None = None
+    auto_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

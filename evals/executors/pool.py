@@ -17,7 +17,7 @@ from evals.memory_full import Halving
 from evals.perf.host import peak_host_mib
 from evals.plan import TaskPlan
 from evals.progress import Meter
-from model_adapters.contract import Capabilities
+from model_adapters.contract import Batching, Capabilities
 
 WAIT_S = 0.1
 MOST_STARTS = 3  # of workers that die before any model was loaded
@@ -51,6 +51,7 @@ class PoolExecutor:
     Attributes:
         identity, capabilities: the adapter's, the same in all workers.
         load_s: seconds that loading took, the slowest worker's.
+        workers: how many there are.
 
     Raises:
         EvalError: what kept a worker from loading, or ended one.
@@ -60,11 +61,13 @@ class PoolExecutor:
         self._pool = pool
         self._idle: set[int] = set()
         self._memory: dict[int, dict[str, float | None]] = {}
+        self._batching: dict[int, Batching] = {}
         self._deaths = 0
         self._stopping = False
         self.identity: dict[str, Any] = {}
         self.capabilities = Capabilities()
         self.load_s = 0.0
+        self.workers: int | None = pool.size
         try:
             while not self._idle:
                 for worker, message in pool.messages(WAIT_S):
@@ -149,6 +152,8 @@ class PoolExecutor:
             queue.done(worker)
             book.dropped += message.dropped
             self._memory[worker] = message.memory
+            if message.batch_size is not None:
+                self._batching[worker] = Batching(message.batch_size, message.auto_batch)
             self._idle.add(worker)
         elif isinstance(message, Died):
             blamed = [] if self._stopping else queue.lost(worker, message.why)
@@ -171,6 +176,10 @@ class PoolExecutor:
                     found.setdefault(name, None)
         found["peak_host_mib"] = peak_host_mib() + sum(m.get("peak_host_mib") or 0.0 for m in self._memory.values())
         return found
+
+    def batching(self) -> Batching | None:
+        """The smallest worker's, as far as workers have said."""
+        return min(self._batching.values(), key=lambda batching: batching.size, default=None)
 
     def stop(self) -> None:
         """Nothing to do in a signal handler: the loop looks at the signal itself."""

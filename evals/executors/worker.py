@@ -73,7 +73,10 @@ class Worker:
             for pair in desk.answers():
                 outbox.add(pair)
             outbox.flush()
-            say(Done(desk.dropped, {"peak_host_mib": peak_host_mib(), **self._adapter.memory_mib()}))
+            memory = {"peak_host_mib": peak_host_mib(), **self._adapter.memory_mib()}
+            batching = self._adapter.batching()
+            batch = (batching.size, batching.is_auto) if batching else (None, False)
+            say(Done(desk.dropped, memory, *batch))
         except Exception as error:  # noqa: BLE001 - said to whoever asked, who ends the run
             say(Broken.of(error))
 
