@@ -11,10 +11,13 @@ demo: $(VENV)/.installed
 	$(BIN)/python run_eval.py run demo --checkpoint small-early --out $(DEMO)-early
 	$(BIN)/python run_eval.py run demo --checkpoint small-final --out $(DEMO)-final
 	$(BIN)/python run_eval.py compare $(DEMO)-early $(DEMO)-final --out $(DEMO)-comparison
+	@rm -rf $(DEMO)-profile  # a profile is never written over: each demo measures anew
+	$(BIN)/python run_eval.py profile --quick --seconds 0.3 --device cpu --checkpoint small-final --out $(DEMO)-profile
 	@echo
 	@echo "Open these in a browser:"
 	@echo "  $(CURDIR)/$(DEMO)-final/report.html"
 	@echo "  $(CURDIR)/$(DEMO)-comparison/comparison.html"
+	@echo "  $(CURDIR)/$(DEMO)-profile/profile.html"
 
 # One thread a worker: workers that share cores with each other's thread pools wait for them most of the time.
 test: $(VENV)/.installed-dev

@@ -10,7 +10,10 @@ from reports.figures import BLUE, MUTED, SERIES, draw, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+
+_WIDE = 200.0  # a span of an axis from which on powers of ten are marks enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,16 @@ class Reached:
     tflops: float
 
 
+def _plain_ticks(axis: Axis) -> None:
+    """Powers of ten, and 2 and 5 between them where there is room, as plain numbers: the style sets no formulas."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _WIDE * low else (1,)))
+    axis.set_major_formatter("{x:,g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def roofline(points: Sequence[Reached], roof: Roof | None, *, narrow: bool = False) -> Figure:
     """Measured points, and the roof where the card's peaks are published; both axes logarithmic."""
     stages = list(dict.fromkeys(point.stage for point in points))
@@ -59,6 +72,8 @@ def roofline(points: Sequence[Reached], roof: Roof | None, *, narrow: bool = Fal
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            _plain_ticks(axis)
         axes.set_xlabel("FLOP per byte read, logarithmic")
         axes.set_ylabel("TFLOP/s, logarithmic")
         axes.tick_params(axis="y", colors=MUTED)

@@ -42,6 +42,13 @@ def test_readme_begins_with_the_two_commands_and_the_makefile_has_them() -> None
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
+def test_the_makefiles_commands_parse_and_the_demo_ends_with_a_profile_of_the_processor() -> None:
+    lines = re.findall(r"run_eval\.py (.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    commands = [parser().parse_args(shlex.split(line)) for line in lines]
+    assert [options.command for options in commands] == ["run", "run", "compare", "profile"]
+    assert (commands[-1].quick, commands[-1].device) == (True, "cpu")
+
+
 def test_every_page_is_reachable_from_the_readme_and_every_link_leads_somewhere() -> None:
     reached: set[Path] = set()
     queue = [ROOT / "README.md"]

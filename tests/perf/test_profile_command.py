@@ -78,7 +78,8 @@ def test_raw_times_are_kept_and_give_the_same_numbers_again(profiled):
 
 
 def test_the_report_and_its_figures_are_written(profiled):
-    out, _ = profiled
+    out, done = profiled
+    assert f"report: {out / 'profile.html'}" in done.stderr
     text = (out / "profile.md").read_text()
     assert "| short-answer b1 |" in text
     assert "the model runs on cpu" in text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from recorded_profiles import a_profile
 from report_runs import demo_run, sample, write_run, wrong
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -20,11 +21,12 @@ from evals.store import Run, open_run
 from reports.compare_report import build_comparison
 from reports.gate_report import build_gate
 from reports.leaderboard_report import build_leaderboard
+from reports.profile_report import build_profile_report
 from reports.run_report import build_report
 from reports.serve import Server, run_site
 from tools.browser import show
 
-PAGES = ("run", "comparison", "ablation", "leaderboard", "gate", "serve")
+PAGES = ("run", "comparison", "ablation", "leaderboard", "gate", "profile", "serve")
 
 
 def runs_of(folder: Path) -> list[Run]:
@@ -56,6 +58,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         "ablation": build_comparison(runs, found, folder / "ablation", ablate(runs)).html,
         "leaderboard": build_leaderboard(build_board(runs), folder, runs),
         "gate": build_gate(judge(baseline, two), folder / "gate", baseline.run, two),
+        "profile": build_profile_report(a_profile(folder / "profile")),
     }
     with Server(run_site(demo)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -66,8 +69,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def ready(driver: WebDriver) -> None:
-    """Wait for the sample browser's first sample."""
-    WebDriverWait(driver, 20).until(lambda d: d.find_elements(By.CSS_SELECTOR, ".detail h3"))
+    """Wait for the sample browser's first sample; on a page without samples, for the script that comes last."""
+    sample = "document.querySelector('#browser') ? '.detail h3' : '#theme:not([hidden])'"
+    script = f"return document.querySelector({sample}) !== null"
+    WebDriverWait(driver, 20).until(lambda d: d.execute_script(script))
 
 
 def texts(driver: WebDriver, selector: str) -> list[str]:
