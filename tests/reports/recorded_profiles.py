@@ -7,9 +7,9 @@ from pathlib import Path
 
 from timelines import case_record, process_record, request, window
 
-from evals.perf.document import build_document, write_profile
+from evals.perf.document import build_document
 from evals.perf.job import ProfileJob, Side
-from evals.perf.stored import Profile
+from evals.perf.stored import Profile, write_profile
 from evals.perf.timeline import Case, CaseRecord, Flag, ProcessRecord
 
 NAME = "small <b>model</b>"
