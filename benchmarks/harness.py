@@ -35,6 +35,16 @@ PEERS = {
     "HELM": (3.3, 6.5, 40.0, 1851),
 }
 
+# The least that looking at pictures costs: read, decode and squash each once, as any model's preprocessing does.
+LOOK = 448
+LOOK_LOOP = """
+import sys
+from pathlib import Path
+from PIL import Image
+for path in Path(sys.argv[1]).iterdir():
+    Image.open(path).convert("RGB").resize((int(sys.argv[2]),) * 2)
+"""
+
 # The floor: append an answer to a file and score it, nothing else.
 BARE_LOOP = """
 import json, sys
@@ -181,6 +191,33 @@ def run_table(folder: Path, sizes: Sequence[int], repeats: int) -> list[str]:
     return rows
 
 
+def look_table(folder: Path, n: int, repeats: int) -> list[str]:
+    """Markdown rows: what it costs more when the model looks at each picture once, beside doing just that."""
+    place = ["--data-root", folder, "--cache-dir", folder / "cache", "--no-report", "--quiet", "--new"]
+    run = [sys.executable, "run_eval.py", "run", folder / f"bench{n}.yaml", "--model", "null", *place]
+    bare = [sys.executable, "-c", LOOK_LOOP, folder / "images", str(LOOK)]
+    idle = [sys.executable, "-c", "pass"]
+    blind, looking, loop, nothing = (
+        best(command, repeats).cpu_s
+        for command in (
+            [*run, "--out", folder / "blind"],
+            [*run, "-o", f"look={LOOK}", "--out", folder / "looking"],
+            bare,
+            idle,
+        )
+    )
+    more, least = looking - blind, loop - nothing
+    return [
+        f"| {n:,} questions on {PICTURES} pictures of {SIDE} x {SIDE} | CPU s |",
+        "|---|---|",
+        f"| not looking at pictures | {blind:.2f} |",
+        f"| decoding each once and squashing it to {LOOK} x {LOOK} | {looking:.2f} |",
+        f"| the difference | {more:.2f} |",
+        f"| a bare loop that only decodes and squashes each once | {least:.2f} |",
+        f"| more than that | {100 * (more / least - 1):.0f} % |",
+    ]
+
+
 def command_table(folder: Path, n: int, repeats: int) -> list[str]:
     """Markdown rows: what the commands around a finished run cost."""
     run = folder / f"run{n}"
@@ -214,6 +251,7 @@ def main() -> None:
         folder = Path(name)
         make_pictures(folder / "images")
         print("\n".join(run_table(folder, (1, 2_000, 20_000), options.repeats)), end="\n\n", flush=True)
+        print("\n".join(look_table(folder, 20_000, options.repeats)), end="\n\n", flush=True)
         print("\n".join(command_table(folder, 20_000, options.repeats)), flush=True)
         if options.million:
             print()
