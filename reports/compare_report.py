@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def pair_plots(found: Comparison, suffix: str) -> list[Plot]:
                 f"forest{suffix}",
                 "Differences by task",
                 "Paired differences with 95 % intervals; the same numbers are in the table of differences.",
-                lambda narrow: figures.forest(forest, axis=axis, margin=found.margin * 100, narrow=narrow),
+                partial(figures.forest, forest, axis=axis, margin=found.margin * 100),
                 "Paired differences with 95 % intervals, right is better. Filled: a difference was found. "
                 "Shaded: the margin of equivalence.",
             )
@@ -173,7 +174,7 @@ def pair_plots(found: Comparison, suffix: str) -> list[Plot]:
                 f"ratios{suffix}",
                 "Latency ratios",
                 "Ratio of latencies with 95 % intervals; the same numbers are in the table of efficiency.",
-                lambda narrow: figures.forest(ratios, axis="latency, B / A (left is faster)", zero=1.0, narrow=narrow),
+                partial(figures.forest, ratios, axis="latency, B / A (left is faster)", zero=1.0),
                 "Ratio of latencies with 95 % intervals, left is faster.",
             )
         )

@@ -23,17 +23,22 @@ def figure_class() -> type[Figure]:
     return Figure
 
 
+_SIGN = "_update_set_signature_and_docstring"  # a class's last word about itself; its ``set`` works as well without
+
+
 @contextmanager
 def _undocumented() -> Iterator[None]:
-    """While classes are made, the lists of their properties are left out of their docstrings.
+    """While classes are made, the lists of their properties are left out of their docstrings and signatures.
 
     Each class of matplotlib's inspects all of its methods for that list, which takes longer than drawing a page does.
     """
     from matplotlib import artist
 
-    documented = artist.kwdoc
+    documented, signed = artist.kwdoc, vars(artist.Artist)[_SIGN]
     artist.kwdoc = lambda artist: ""
+    setattr(artist.Artist, _SIGN, lambda: None)
     try:
         yield
     finally:
         artist.kwdoc = documented
+        setattr(artist.Artist, _SIGN, signed)

@@ -90,7 +90,7 @@ def write_export(folder: Path, tables: Iterable[Table | None], plots: Iterable[P
     ]
     missing: set[str] = set()
     for plot in plots:
-        figure = plot.draw(False)
+        figure = plot.figure()
         for kind in KINDS:
             data, unknown = figures.export_with_fonts(figure, kind)
             missing |= unknown

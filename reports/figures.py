@@ -98,12 +98,20 @@ class Curve:
     high: tuple[float, ...] = ()
 
 
+def _style() -> dict[str, Any]:
+    """The house style over matplotlib's own, whatever a matplotlibrc on this machine says."""
+    from matplotlib import rcParams, rcParamsDefault
+
+    usual = {name: value for name, value in rcParamsDefault.items() if not name.startswith("backend")}
+    return {name: value for name, value in usual.items() if rcParams[name] != value} | _STYLE
+
+
 def draw(height_in: float, paint: Callable[[Axes], None], *, narrow: bool = False) -> Figure:
     """A figure of one pair of axes in the house style; ``paint`` fills it."""
     figure_class = drawing.figure_class()
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):
+    with rc_context(_style()):
         figure = figure_class(figsize=(NARROW_IN if narrow else WIDTH_IN, height_in), layout="constrained")
         paint(figure.add_subplot())
     return figure
@@ -124,7 +132,7 @@ def export_with_fonts(figure: Figure, kind: str) -> tuple[bytes, frozenset[str]]
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}[kind]
     buffer = io.BytesIO()
     missing: frozenset[str] = frozenset()
-    with rc_context(_STYLE), warnings.catch_warnings():
+    with rc_context(_style()), warnings.catch_warnings():
         # text stays text in an SVG: its reader has the glyphs that the measuring font lacks
         warnings.filterwarnings("ignore", message="Glyph")
         if kind != "svg":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def gate_plot(verdict: Verdict) -> Plot:
         "gate",
         "Changes by task",
         "Changes with 95 % intervals; the same numbers are in the table of tasks.",
-        lambda narrow: figures.forest(dots, axis=axis, margin=verdict.rule.margin * 100, narrow=narrow),
+        partial(figures.forest, dots, axis=axis, margin=verdict.rule.margin * 100),
     )
 
 

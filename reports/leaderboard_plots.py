@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import median
 
 from evals.leaderboard import Entry, Group
@@ -41,7 +42,7 @@ def group_plots(group: Group, number: int, latencies: Intervals) -> list[Plot]:
                 f"macro{suffix}",
                 "Macro averages",
                 f"{text} The same numbers are in the table of models.",
-                lambda narrow: figures.dot_whisker(dots, axis="macro average, %", narrow=narrow),
+                partial(figures.dot_whisker, dots, axis="macro average, %"),
                 text,
             )
         )
@@ -104,6 +105,6 @@ def _pareto(points: Sequence[figures.Point], name: str, hardware: str | None, id
         ident.replace("_", "-"),
         f"Macro average against {name.replace('_', ' ')}",
         f"{caption} The same numbers are in the table of models.",
-        lambda narrow: figures.scatter(points, x_axis=label, y_axis="macro average, %", narrow=narrow),
+        partial(figures.scatter, points, x_axis=label, y_axis="macro average, %"),
         caption,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from reports import svg
+from reports import figure_store, svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,19 +22,31 @@ class Plot:
     Attributes:
         name: short, unique on its page: letters, digits and hyphens; a file name in an export.
         title, description: what a screen reader says; the description names the table with the same numbers.
-        draw: gives the figure, the narrow one when called with True.
+        paint: a painter of :mod:`reports.figures` with all that it paints, texts, numbers and records of them.
         caption: what stands below it; the description where that is empty.
     """
 
     name: str
     title: str
     description: str
-    draw: Callable[[bool], Figure]
+    paint: partial[Figure]
     caption: str = ""
 
+    def figure(self, *, narrow: bool = False) -> Figure:
+        """The figure, drawn."""
+        return self.paint(narrow=narrow)
+
     def markup(self) -> Markup:
-        """The figure for a page."""
-        return svg.responsive(self.draw, f"fig-{self.name}", self.title, self.description)
+        """The figure for a page, wide and narrow; one that was drawn before is not drawn again."""
+        painter = f"{self.paint.func.__module__}.{self.paint.func.__qualname__}"
+        facts = (painter, self.paint.args, sorted(self.paint.keywords.items()), self.name, self.title, self.description)
+        return Markup(figure_store.kept(facts, self._drawn))  # noqa: S704 - markup of our own, checked to be unchanged
+
+    def _drawn(self) -> Markup:
+        def draw(narrow: bool) -> Figure:
+            return self.figure(narrow=narrow)
+
+        return svg.responsive(draw, f"fig-{self.name}", self.title, self.description)
 
 
 def drawn(plots: Iterable[Plot]) -> dict[str, Markup]:

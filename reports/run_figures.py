@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from reports import distributions, figures, time_tables
 from reports import format as fmt
 from reports.inputs import headline, published_headlines, title
 from reports.plots import Plot
 from reports.task_facts import TaskFacts
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def plots(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> list[Plot]:
@@ -24,7 +22,7 @@ def plots(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> list[Pl
                 "scores",
                 "Scores by task",
                 "Scores with 95 % intervals; the same numbers are in the table of scores.",
-                lambda narrow: figures.dot_whisker(dots, axis="score, %", narrow=narrow),
+                partial(figures.dot_whisker, dots, axis="score, %"),
             )
         )
     if bars := stage_bars(results):
@@ -34,7 +32,7 @@ def plots(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> list[Pl
                 "stages",
                 "Time by stage",
                 "Mean time in each stage by task; the same numbers are in the table of stages.",
-                lambda narrow: figures.stacked_bars(bars, labels, axis="ms per sample, mean", narrow=narrow),
+                partial(figures.stacked_bars, bars, labels, axis="ms per sample, mean"),
             )
         )
     if lines := latency_curves(results, facts):
@@ -48,10 +46,8 @@ def plots(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> list[Pl
 
 
 def _ecdfs(name: str, title: str, description: str, lines: Sequence[figures.Curve], axes: tuple[str, str]) -> Plot:
-    def draw(narrow: bool) -> Figure:
-        return figures.curves(lines, x_axis=axes[0], y_axis=axes[1], steps=True, narrow=narrow)
-
-    return Plot(name, title, description, draw)
+    paint = partial(figures.curves, lines, x_axis=axes[0], y_axis=axes[1], steps=True)
+    return Plot(name, title, description, paint)
 
 
 def score_dots(results: Mapping[str, Any]) -> list[figures.Dot]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
@@ -49,7 +50,7 @@ def series_plot(series: Ablation, runs: Sequence[Run]) -> Plot | None:
         "series",
         "Scores over steps",
         "Scores with 95 % bands; the same numbers are in the table of steps.",
-        lambda narrow: figures.curves(lines, x_axis="step", y_axis="score, %", narrow=narrow),
+        partial(figures.curves, lines, x_axis="step", y_axis="score, %"),
     )
 
 

@@ -1,6 +1,7 @@
 """Tables and figures for papers."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def chinese_plot() -> Plot:
-    return Plot("scores", "Scores", "Scores.", lambda narrow: chinese_figure())
+    return Plot("scores", "Scores", "Scores.", partial(lambda narrow: chinese_figure()))
 
 
 def test_a_run_is_exported_with_all_its_tables_and_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
