@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reports import figures
@@ -64,27 +65,30 @@ def _curves(name: str, title: str, lines: Sequence[figures.Curve], axes: tuple[s
         name.replace("_", "-"),
         title,
         f"{title}, a line a scenario; the same numbers are in the tables of waiting and of rates.",
-        lambda narrow: figures.curves(lines, x_axis=axes[0], y_axis=axes[1], narrow=narrow),
+        partial(figures.curves, lines, x_axis=axes[0], y_axis=axes[1]),
     )
 
 
 def _stages(cases: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    if not any(any(_bar(case).parts) for case in cases):
+    wide, short = (
+        [bar for case in cases if any((bar := _bar(case, longest)).parts)] for longest in (_NAME, _NARROW_NAME)
+    )
+    if not wide:
         return []
-    names = [name for name, _ in BAR_PARTS]
-
-    def draw(narrow: bool) -> Figure:
-        bars = [bar for bar in (_bar(case, _NARROW_NAME if narrow else _NAME) for case in cases) if any(bar.parts)]
-        return figures.stacked_bars(bars, names, axis="ms a request, instrumented pass", narrow=narrow)
-
     return [
         Plot(
             "stages",
             "Time by stage",
             "Mean time of each stage a request, by case; the same numbers are in the table of stages.",
-            draw,
+            partial(_stage_bars, wide, short),
         )
     ]
+
+
+def _stage_bars(wide: Sequence[figures.Bar], short: Sequence[figures.Bar], *, narrow: bool = False) -> Figure:
+    """The bars, with shorter names in a narrow figure."""
+    names = [name for name, _ in BAR_PARTS]
+    return figures.stacked_bars(short if narrow else wide, names, axis="ms a request, instrumented pass", narrow=narrow)
 
 
 def _roofline(cases: Sequence[Mapping[str, Any]], peaks: Mapping[str, Any] | None) -> list[Plot]:
@@ -102,7 +106,7 @@ def _roofline(cases: Sequence[Mapping[str, Any]], peaks: Mapping[str, Any] | Non
             "Roofline with measured points",
             "Operations a second that each stage reached, against operations a byte read; the numbers are in "
             "profile.json under cases.roofline.",
-            lambda narrow: roofline(points, roof, narrow=narrow),
+            partial(roofline, points, roof),
         )
     ]
 
@@ -115,7 +119,7 @@ def _curve(
     return figures.Curve(name, tuple(a for a, _ in known), tuple(b for _, b in known))
 
 
-def _bar(case: Mapping[str, Any], longest: int = _NAME) -> figures.Bar:
+def _bar(case: Mapping[str, Any], longest: int) -> figures.Bar:
     """A case's bar; where its name is cut, the batch stays."""
     scenario, parts = case["scenario"], []
     scenario = scenario if len(scenario) <= longest else f"{scenario[: longest - 1]}…"

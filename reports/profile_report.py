@@ -34,7 +34,7 @@ def build_profile_report(profile: Profile) -> Path:
     """
     folder, drawn = profile.path.parent, plots(profile.document)
     for plot in drawn:
-        write_bytes(folder / f"{_file(plot)}.svg", figures.export(plot.draw(False)), durable=False)
+        write_bytes(folder / f"{_file(plot)}.svg", figures.export(plot.figure()), durable=False)
     page.write(folder / "profile.md", markdown(profile.document, drawn))
     return page.write(folder / "profile.html", html(profile, drawn))
 
