@@ -302,10 +302,12 @@ def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_P
 def _note_session(manifest: dict[str, Any], session: Session, executor: Executor, status: str) -> None:
     """Add what the session measured; one that found nothing to ask is not kept beside others."""
     manifest["efficiency"] = manifest["efficiency"] | {"load_s": executor.load_s, **executor.memory_mib()}
-    batching = executor.batching()
+    batching, asked = executor.batching(), session.answered + session.failed
     if batching is not None:
         session = replace(session, batch_size=batching.size, auto_batch=batching.is_auto)
-    if session.answered + session.failed or status != "complete" or not manifest["sessions"]:
+    if asked and batching is not None and batching.is_auto:
+        manifest["efficiency"] |= {"auto_batch_size": batching.size, "auto_batch_tokens": batching.tokens}
+    if asked or status != "complete" or not manifest["sessions"]:
         manifest["sessions"].append(asdict(replace(session, status=status, ended=_now())))
 
 

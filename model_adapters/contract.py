@@ -228,11 +228,13 @@ class Batching:
     Attributes:
         size: most requests at a time now.
         is_auto: it was left to the adapter to find that size.
+        tokens: most ids of prompts and answers at a time; None where only requests are counted.
         full: each time that memory was full, in order.
     """
 
     size: int
     is_auto: bool = False
+    tokens: int | None = None
     full: tuple[MemoryFull, ...] = ()
 
 

@@ -60,7 +60,7 @@ class Done:
 
     Attributes:
         memory: the worker's so far, in MiB.
-        batch_size: most requests at a time now, None where its adapter does not say.
+        batch_size, batch_tokens: most requests and ids at a time now, None where its adapter does not say.
         auto_batch: whether the adapter was left to find that size.
     """
 
@@ -68,6 +68,7 @@ class Done:
     memory: dict[str, float | None]
     batch_size: int | None = None
     auto_batch: bool = False
+    batch_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

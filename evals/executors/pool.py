@@ -153,7 +153,7 @@ class PoolExecutor:
             book.dropped += message.dropped
             self._memory[worker] = message.memory
             if message.batch_size is not None:
-                self._batching[worker] = Batching(message.batch_size, message.auto_batch)
+                self._batching[worker] = Batching(message.batch_size, message.auto_batch, message.batch_tokens)
             self._idle.add(worker)
         elif isinstance(message, Died):
             blamed = [] if self._stopping else queue.lost(worker, message.why)

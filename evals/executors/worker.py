@@ -75,7 +75,7 @@ class Worker:
             outbox.flush()
             memory = {"peak_host_mib": peak_host_mib(), **self._adapter.memory_mib()}
             batching = self._adapter.batching()
-            batch = (batching.size, batching.is_auto) if batching else (None, False)
+            batch = (batching.size, batching.is_auto, batching.tokens) if batching else ()
             say(Done(desk.dropped, memory, *batch))
         except Exception as error:  # noqa: BLE001 - said to whoever asked, who ends the run
             say(Broken.of(error))

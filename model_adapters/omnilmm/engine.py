@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, islice
 
 import torch
 
@@ -27,25 +27,18 @@ from model_adapters.contract import (
     Failure,
     GenerationSettings,
     ImageRef,
-    MemoryFull,
     Request,
     Response,
     Timing,
     Usage,
 )
 from model_adapters.isolation import isolate
-from model_adapters.omnilmm.batching import (
-    WINDOW_BATCHES,
-    Asked,
-    fitting,
-    messages_and_image,
-    plan_batches,
-    windows,
-)
+from model_adapters.omnilmm.batch_size import BatchSize, Memory, memory_of
+from model_adapters.omnilmm.batching import WINDOW_BATCHES, Asked, fitting, messages_and_image, plan_batches
 from model_adapters.omnilmm.beam_search import beam_search
 from model_adapters.omnilmm.choosing import TokenChoice
 from model_adapters.omnilmm.decoding import Continuation, decode, prefill
-from model_adapters.omnilmm.devices import batch_limits, wait_for
+from model_adapters.omnilmm.devices import wait_for
 from model_adapters.omnilmm.following import Follower, watch
 from model_adapters.omnilmm.graphs import StepGraphs
 from model_adapters.omnilmm.language import MiniCPMDecoder
@@ -91,9 +84,17 @@ class EngineOptions:
 
 
 class Engine:
-    """Answers requests with one model."""
+    """Answers requests with one model.
 
-    def __init__(self, model: OmniLMM | MiniCPM, options: EngineOptions = EngineOptions()) -> None:
+    Args:
+        memory: of the device, for ``batch_size="auto"``; the model's own device's by default.
+    """
+
+    def __init__(
+        self, model: OmniLMM | MiniCPM, options: EngineOptions = EngineOptions(), memory: Memory | None = None
+    ) -> None:
+        if options.vision_batch_size < 1:
+            raise AdapterError(f"vision_batch_size is {options.vision_batch_size}; expected at least 1.")
         self.options = options
         self.stopped = False  # set from a signal handler: the batch in flight is the last one
         self._clock = StageClock()
@@ -102,7 +103,7 @@ class Engine:
         self._llm: MiniCPMDecoder = model.llm
         self._tokenizer = model.tokenizer
         self._query_num = model.config.query_num if isinstance(model, OmniLMM) else 0
-        self._full: list[MemoryFull] = []
+        self._memory = memory or memory_of(model.llm.device)
         use_graphs = options.graphs and model.llm.device.type == "cuda"
         self._graphs = StepGraphs(model.llm) if use_graphs else None
         self.set_batch_size(options.batch_size)
@@ -117,12 +118,12 @@ class Engine:
 
     def set_batch_size(self, size: int | str) -> None:
         """Compute so many rows at a time from the next call on, or ``auto``."""
-        self._batch = batch_limits(size, self.options.vision_batch_size, self._llm)
+        self._size = BatchSize(size, self._llm, self._memory)
 
     @property
     def batching(self) -> Batching:
-        """Rows computed at a time now, and each time that memory was full."""
-        return Batching(self._batch.rows, self.options.batch_size == "auto", tuple(self._full))
+        """Rows and ids computed at a time now, and each time that memory was full."""
+        return self._size.batching
 
     @contextmanager
     def eager(self) -> Iterator[None]:
@@ -161,16 +162,18 @@ class Engine:
     def _serve(
         self, requests: Iterable[Request], answer: Callable[[list[Asked]], list[Response]]
     ) -> Iterator[Response]:
-        for window in windows(requests, WINDOW_BATCHES * self._batch.rows):
+        stream = iter(requests)
+        while window := list(islice(stream, WINDOW_BATCHES * self._size.limits.rows)):
             asked, failed = self._prepare(window)
             yield from failed
-            batches = plan_batches(asked, self._batch.rows, self._batch.tokens)
+            batches = plan_batches(asked, self._size.limits.rows, self._size.limits.tokens)
             for number, batch in enumerate(batches):
                 if self.stopped:
                     return
                 if self.options.share_prefix:
                     self._pictures.look_ahead([item.image for item in chain(*batches[number : number + 2])])
                 yield from self._isolate(batch, answer)
+                self._size.look(batch)
 
     def _prepare(self, window: Sequence[Request]) -> tuple[list[Asked], list[Response]]:
         """Check and tokenise a window; requests that cannot be asked come back as failures."""
@@ -205,7 +208,7 @@ class Engine:
             batch,
             torch.inference_mode()(answer),
             failed=lambda item, error: failure(item.request, error),
-            most=lambda: max(1, self._batch.rows // beams),
+            most=lambda: max(1, self._size.limits.rows // beams),
             shrink=lambda size, error: self._make_room(size * beams, error),
         )
 
@@ -213,8 +216,7 @@ class Engine:
         """Free what can be had again, and compute no more rows at a time than this."""
         self._pictures.forget()
         torch.cuda.empty_cache()
-        self._batch = replace(self._batch, rows=rows)
-        self._full.append(MemoryFull(rows, error))
+        self._size.shrink(rows, error)
 
     def _generate_batch(self, batch: list[Asked], follower: Follower | None = None) -> list[Response]:
         begin = time.perf_counter()

@@ -168,15 +168,16 @@ class Roomy(Limited):
 
     Args:
         full_from: a request from which on half as much fits.
+        is_auto: it says that it was left to find the size.
     """
 
-    def __init__(self, fits: int, batch_size: int, full_from: str | None = None, delay_s: float = 0.0) -> None:
+    def __init__(self, fits: int, batch_size: int, full_from: str | None = None, is_auto: bool = False) -> None:
         super().__init__(fits, batch_size)
-        self.delay_s, self._full_from = delay_s, full_from
+        self._full_from, self._is_auto = full_from, is_auto
         self._full: list[MemoryFull] = []
 
     def batching(self) -> Batching:
-        return Batching(self.batch_size, full=tuple(self._full))
+        return Batching(self.batch_size, self._is_auto, full=tuple(self._full))
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Response]:
         stream = iter(requests)

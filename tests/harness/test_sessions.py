@@ -89,12 +89,16 @@ def test_halvings_of_all_shards_are_in_the_joined_run(task: SmallTask) -> None:
 
 
 def test_the_batch_size_at_the_end_is_told_in_process_and_by_workers(task: SmallTask, adapters: None) -> None:
-    one = execute(task.job(task.folder / "one"), lambda: Roomy(3, 8)).run
-    two = execute(
-        task.job(task.folder / "two", executor=ExecutorChoice("workers", 2)),
-        AdapterRecipe("roomy", {"fits": 3, "batch_size": 8}),
-    ).run
-    assert sessions(one, "batch_size") == sessions(two, "batch_size") == [(2,)]
+    options = {"fits": 3, "batch_size": 8, "is_auto": True}
+    one = execute(task.job(task.folder / "one"), lambda: Roomy(**options)).run
+    job = task.job(task.folder / "two", executor=ExecutorChoice("workers", 2))
+    two = execute(job, AdapterRecipe("roomy", options)).run
+    assert sessions(one, "batch_size", "auto_batch") == sessions(two, "batch_size", "auto_batch") == [(2, True)]
+    assert one.results["efficiency"]["auto_batch_size"] == two.results["efficiency"]["auto_batch_size"] == 2
+    fixed = execute(task.job(task.folder / "fixed"), lambda: Roomy(3, 8)).run
+    assert "auto_batch_size" not in fixed.results["efficiency"]
+    execute(task.job(task.folder / "one"), lambda: Roomy(9, 8, is_auto=True))  # asks nothing, so it found nothing
+    assert open_run(one.path).results["efficiency"]["auto_batch_size"] == 2
 
 
 def test_the_report_shows_how_it_was_run(task: SmallTask) -> None:

@@ -1,5 +1,6 @@
 """The batch engine and its adapters: the answers of one-by-one in any company, and failures that stay alone."""
 
+import copy
 import hashlib
 import io
 from collections.abc import Iterator
@@ -162,8 +163,7 @@ def test_a_batch_out_of_memory_is_halved(
     expected = {name: response.text for name, response in answers(adapter, requests).items()}
     monkeypatch.setattr(engine, "prefill", small_device)
     own = adapter.engine  # type: ignore[attr-defined]
-    monkeypatch.setattr(own, "_batch", own._batch)  # the next test finds it as it was
-    monkeypatch.setattr(own, "_full", [])
+    monkeypatch.setattr(own, "_size", copy.deepcopy(own._size))  # the next test finds it as it was
     assert {name: response.text for name, response in answers(adapter, requests).items()} == expected
     assert sizes == [8, 4, 2, 2, 2, 2]  # what was planned before is cut, too
     said = adapter.batching()
