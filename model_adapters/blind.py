@@ -8,10 +8,13 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_adapters.contract import AdapterError, Batching, Capabilities, ImageRef, ModelAdapter, Request, Response
 from model_adapters.registry import adapter_class, load_adapter
+
+if TYPE_CHECKING:
+    from model_adapters.probe import Probe
 
 GREY = (128, 128, 128)
 KINDS = ("none", "grey")
@@ -61,6 +64,14 @@ class BlindAdapter(ModelAdapter):
 
     def prompt_text(self, request: Request) -> str:
         return self._base.prompt_text(self._blinded(request))
+
+    @classmethod
+    def verify_weights(cls, base: str = "omnilmm", image: str = "none", **options: Any) -> str | None:
+        """The base's."""
+        return adapter_class(base).verify_weights(**options)
+
+    def probe(self) -> Probe:
+        return self._base.probe()
 
     def batching(self) -> Batching | None:
         return self._base.batching()

@@ -21,6 +21,7 @@ from model_adapters.omnilmm.engine import Engine, EngineOptions
 from model_adapters.omnilmm.fingerprint import weights_fingerprint
 from model_adapters.omnilmm.following import Follower, OnText
 from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
+from model_adapters.omnilmm.lora import open_lora
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
 from model_adapters.omnilmm.quantize import stored_bytes
 from model_adapters.omnilmm.shipped import DEFAULT, resolve_checkpoint
@@ -114,10 +115,15 @@ class CheckpointAdapter(ModelAdapter):
             torch.cuda.empty_cache()
 
     @classmethod
-    def verify_weights(cls, checkpoint: str = DEFAULT, average: str | None = None, **_: Any) -> str | None:
-        """Read the checkpoint's tensors again, or those of all checkpoints of a mean."""
+    def verify_weights(
+        cls, checkpoint: str = DEFAULT, average: str | None = None, lora: str | None = None, **_: Any
+    ) -> str | None:
+        """Read the checkpoint's tensors again, or those of all checkpoints of a mean, and those of a LoRA adapter."""
         folders = [part.folder for part in read_parts(average)] if average else [resolve_checkpoint(checkpoint)]
-        return ", ".join(weights_fingerprint(open_tensor_files(folder), verify=True) for folder in folders)
+        found = [weights_fingerprint(open_tensor_files(folder), verify=True) for folder in folders]
+        if lora is not None:
+            found.append(f"lora {weights_fingerprint(open_lora(Path(lora).expanduser()), verify=True)}")
+        return ", ".join(found)
 
     @property
     def _module_device(self) -> torch.device:

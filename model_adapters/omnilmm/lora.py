@@ -97,7 +97,7 @@ def merge_lora(
     Raises:
         AdapterError: no such adapter, one of another kind, or one of another model.
     """
-    config, stored = _read_config(folder), _open(folder)
+    config, stored = _read_config(folder), open_lora(folder)
     named = places(layout)
     changes: dict[str, list[Change]] = {}
     for module, tensors in sorted(_by_module(stored, folder).items()):
@@ -190,7 +190,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return kept | {"base_model_name_or_path": raw.get("base_model_name_or_path")}
 
 
-def _open(folder: Path) -> dict[str, TensorFile]:
+def open_lora(folder: Path) -> dict[str, TensorFile]:
+    """The adapter's file for each of its tensors. Raises :class:`AdapterError` where it holds none."""
     if (folder / WEIGHTS).is_file():
         file: TensorFile = SafetensorsFile(folder / WEIGHTS)
     elif (folder / OLD_WEIGHTS).is_file():

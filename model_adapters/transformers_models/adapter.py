@@ -173,6 +173,14 @@ class TransformersAdapter(ModelAdapter):
             peaks["peak_reserved_mib"] = torch.cuda.max_memory_reserved(self._device) / MIB
         return {**peaks, "weights_mib": self._weights_bytes / MIB}
 
+    @classmethod
+    def verify_weights(
+        cls, checkpoint: str = "", revision: str | None = None, trust_remote_code: bool = False, **_: Any
+    ) -> str | None:
+        """Read the checkpoint's tensors again; a LoRA adapter's files are read at every load anyway."""
+        source = find_source(checkpoint, revision, trust_remote_code=trust_remote_code)
+        return weights_fingerprint(open_tensor_files(source.folder), verify=True)
+
     def batching(self) -> Batching:
         """Rows computed at a time, and each time that memory was full."""
         return Batching(self.batch_size, full=tuple(self._full))

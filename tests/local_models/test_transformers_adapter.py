@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -19,7 +20,9 @@ from adapter_contract import ask, plain_picture
 import run_eval
 from model_adapters import load_adapter
 from model_adapters.contract import AdapterError, GenerationSettings, Request, Response, Turn
+from model_adapters.omnilmm import fingerprint
 from model_adapters.probe import TokenClock
+from model_adapters.registry import adapter_class
 from model_adapters.transformers_models.loading import clean_generation_config
 from model_adapters.transformers_models.source import find_source
 
@@ -294,6 +297,24 @@ def test_a_peft_adapter_is_merged(folders: dict[str, Path], tmp_path: Path) -> N
     assert made.identity()["model"] == "llava+tuned"
     assert made.identity()["lora"]
     assert len(texts(made.generate(questions()))) == 5
+
+
+def test_verifying_reads_the_checkpoint_again(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprint, "REMEMBERED_ABOVE_BYTES", 0)
+    copy = tmp_path / "copy"
+    shutil.copytree(folders["qwen2"], copy)
+    verify = adapter_class("transformers").verify_weights
+    assert verify(checkpoint=str(copy), quantize="int8") == load(copy).identity()["weights"]
+    file = next(copy.glob("*.safetensors"))
+    stat, data = file.stat(), bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(AdapterError, match="are not what they were"):
+        verify(checkpoint=str(copy))
 
 
 def test_attention_can_be_chosen_and_gives_the_same_answers(folders: dict[str, Path]) -> None:

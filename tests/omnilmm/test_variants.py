@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from safetensors.torch import load_file, save_file
 
 from model_adapters import load_adapter
 from model_adapters.contract import AdapterError, ModelAdapter, Request
+from model_adapters.omnilmm import fingerprint
 from model_adapters.omnilmm.average import read_parts
 from model_adapters.omnilmm.modeling import OmniLMM
 from model_adapters.omnilmm.quantize import stored_bytes
+from model_adapters.registry import adapter_class
 
 R, ALPHA = 3, 12.0
 LANGUAGE_TARGETS = ["llm.model.layers.0.self_attn.q_proj", "llm.model.layers.1.mlp.down_proj"]
@@ -313,3 +317,39 @@ class TestQuantised(AdapterContract):
     @classmethod
     def requests(cls) -> list[Request]:
         return [ask(f"r{i}", plain_picture(40 * (i % 3)), f"What is it? {i}") for i in range(10)]
+
+
+# -- reading stored weights again
+
+
+@pytest.mark.parametrize("changed", ["first", "second", "tuned"])
+@pytest.mark.parametrize("through", ["omnilmm", "blind"])
+def test_verifying_reads_every_file_that_a_variant_is_made_of(
+    tiny_checkpoint: Path,
+    second_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: str,
+    through: str,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprint, "REMEMBERED_ABOVE_BYTES", 0)
+    for source, name in ((tiny_checkpoint, "first"), (second_checkpoint, "second")):
+        shutil.copytree(source, tmp_path / name)
+    lora = adapted(tmp_path / "tuned", {LANGUAGE_TARGETS[0]: (64, 64)})
+    options = {"average": f"{tmp_path / 'first'},{tmp_path / 'second'}", "lora": str(lora)}
+    verify = adapter_class(through).verify_weights
+    known = verify(**options)
+    assert known is not None
+    assert known.count(",") == 2
+    assert known == verify(**options)
+    file = next((tmp_path / changed).glob("*.safetensors"))
+    stat, data = file.stat(), bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # size and time say that nothing changed
+    with pytest.raises(AdapterError, match=f"weights in .*{changed} are not what they were"):
+        verify(**options)
+    again = verify(**options)
+    assert again is not None
+    assert sum(a != b for a, b in zip(again.split(", "), known.split(", "), strict=True)) == 1
