@@ -2,7 +2,7 @@
 """What each technique of the OmniLMM engine brings, step by step, on three tasks; prints Markdown.
 
     python benchmarks/engine.py                         # easy-VQA, presence, circular options
-    python benchmarks/engine.py easyvqa --harness        # once more by run_eval.py, journal and scoring included
+    python benchmarks/engine.py easyvqa --harness        # by run_eval.py, journal and scoring included
 
 The steps are measured in turn, round after round, in one process (A B C A B C ...), and the medians are compared, so
 that other work on the machine disturbs all alike. CPU seconds count, of all threads; wall time beside it says what
@@ -114,25 +114,45 @@ def _rate(engine: Engine, requests: list[Request]) -> tuple[float, float]:
 
 
 def through_harness(task: str, rounds: int, checkpoint: str, original: int) -> list[str]:
-    """Both ways by ``run_eval.py run``: requests a second of the run's own record, journal and all."""
-    ways = {
-        "reference": ["--mode", "reference", "--limit", str(original)],
-        "fast": [],
+    """Markdown rows of ``run_eval.py run``: requests a second of each run's own record, journal and scoring included.
+
+    The program lets waiting compute threads sleep, which is slower where nothing else wants the cores, so the original
+    way is measured with threads that spin as well.
+    """
+    first = ["--limit", str(original), "--mode", "reference"]
+    cores = str(os.cpu_count() or 1)
+    ways: dict[str, tuple[list[str], dict[str, str]]] = {
+        f"--mode reference (first {original} questions)": (first, {}),
+        "the same, threads spin": (first, {"OMP_WAIT_POLICY": "active"}),
+        "one process": ([], {}),
+        "one process, threads spin": ([], {"OMP_WAIT_POLICY": "active"}),
+        f"--workers {cores}": (["--workers", cores], {}),
     }
     rates: dict[str, list[float]] = {way: [] for way in ways}
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
-            for way, options in ways.items():
-                out = Path(folder, f"{way}{number}")
+            for way, (options, setting) in ways.items():
+                out = Path(folder, f"{list(ways).index(way)}-{number}")
                 command = [sys.executable, "run_eval.py", "run", task, "--checkpoint", checkpoint, "--dtype", "bf16"]
                 command += [*options, "--no-report", "--quiet", "--out", str(out)]
-                subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                result = json.loads((out / "results.json").read_text())["tasks"][task]
+                done = subprocess.run(
+                    command, cwd=PROJECT, capture_output=True, text=True, env=environment | setting, check=False
+                )
+                if done.returncode:
+                    raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}: {done.stderr}")
+                result = json.loads((out / "results.json").read_text(encoding="utf-8"))["tasks"][task]
                 rates[way].append(result["efficiency"]["requests_per_s"])
-    slow, fast = (statistics.median(rates[way]) for way in ways)
-    return [
-        f"**{task}** by run_eval.py, {rounds} rounds: reference mode {slow:,.0f} questions a second "
-        f"(first {original}), fast {fast:,.0f} (all): x {fast / slow:.1f}."
+    middle = {way: statistics.median(found) for way, found in rates.items()}
+    sleeping, spinning = list(middle.values())[:2]
+    rows = [
+        f"**{task}** by run_eval.py, medians of {rounds} rounds",
+        "",
+        "| run_eval.py run ... | requests per s | x --mode reference | x the same, threads spin |",
+        "|---|---|---|---|",
+    ]
+    return rows + [
+        f"| {way} | {rate:,.0f} | {rate / sleeping:.1f} | {rate / spinning:.1f} |" for way, rate in middle.items()
     ]
 
 
@@ -147,20 +167,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
     parser.add_argument("--batch-size", default="auto", help="rows a batch (auto)")
     parser.add_argument("--checkpoint", default="small-final")
-    parser.add_argument("--harness", action="store_true", help="measure through run_eval.py, too")
+    parser.add_argument("--harness", action="store_true", help="measure through run_eval.py instead")
     parser.add_argument("--original", type=int, default=300, help="questions of reference mode through the harness")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     batch = options.batch_size if options.batch_size == "auto" else int(options.batch_size)
     today = datetime.datetime.now(datetime.UTC).date()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, torch {torch.__version__}, {today}"
-    )
+    threads = "" if options.harness else f" {options.threads} threads,"
+    print(f"{platform.machine()}, {os.cpu_count()} cores,{threads} torch {torch.__version__}, {today}")
     for task in options.tasks:
-        print("\n" + "\n".join(measure(task, options.rounds, batch, options.checkpoint, options.share)), flush=True)
         if options.harness:
-            harness = through_harness(task, options.rounds, options.checkpoint, options.original)
-            print("\n" + "\n".join(harness), flush=True)
+            table = through_harness(task, options.rounds, options.checkpoint, options.original)
+        else:
+            table = measure(task, options.rounds, batch, options.checkpoint, options.share)
+        print("\n" + "\n".join(table), flush=True)
 
 
 if __name__ == "__main__":
