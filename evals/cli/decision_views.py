@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from evals.cli.printing import number, print_json, print_table
+from evals.cli.printing import number, p_value, print_json, print_table
 
 if TYPE_CHECKING:
     from evals.compare import Ablation, Comparison, TaskComparison
@@ -58,7 +58,7 @@ def _comparison_row(task: TaskComparison) -> list[str]:
         number(found.b, scale),
         signed(found.value),
         f"[{signed(found.low)}, {signed(found.high)}]",
-        "–" if task.p_holm is None else "<1e-12" if task.p_holm < 1e-12 else f"{task.p_holm:.2g}",
+        p_value(task.p_holm),
         "–" if found.n_fell is None else f"{found.n_fell:,}",
         "–" if found.n_rose is None else f"{found.n_rose:,}",
         task.verdict,

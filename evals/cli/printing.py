@@ -60,3 +60,8 @@ def number(value: float | None, scale: Sequence[float | None]) -> str:
     if value is None:
         return "–"
     return f"{100 * value:.2f}" if list(scale) == [0.0, 1.0] else f"{value:,.2f}"
+
+
+def p_value(p: float | None) -> str:
+    """A p value; a dash where there is none."""
+    return "–" if p is None else "<1e-12" if p < 1e-12 else f"{p:.2g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from evals.cli.printing import print_json, print_table
+from evals.cli.printing import p_value, print_json, print_table
 
 if TYPE_CHECKING:
     from evals.compare.profiles import ProfileComparison
@@ -57,10 +57,19 @@ def show_profile_comparison(found: ProfileComparison, *, as_json: bool) -> None:
     for r in found.ratios:
         interval = "–" if r.low is None or r.high is None else f"[{r.low:.3f}, {r.high:.3f}]"
         rows.append(
-            [r.case, f"{r.quantity}", f"{r.a:,.4g}", f"{r.b:,.4g}", f"{r.ratio:.3f}", interval, r.verdict or "–"]
+            [
+                r.case,
+                r.quantity,
+                f"{r.a:,.4g}",
+                f"{r.b:,.4g}",
+                f"{r.ratio:.3f}",
+                interval,
+                p_value(r.p_holm),
+                r.verdict or "–",
+            ]
         )
-    columns = ["case", "quantity", "A", "B", "B / A", "95 % interval", "verdict"]
-    print_table(f"A {found.a} · B {found.b} · hardware {found.hardware_key}", columns, rows, range(2, 6))
+    columns = ["case", "quantity", "A", "B", "B / A", "95 % interval", "p (Holm)", "verdict"]
+    print_table(f"A {found.a} · B {found.b} · hardware {found.hardware_key}", columns, rows, range(2, 7))
     for note in found.notes:
         print(f"note: {note}")
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evals.errors import ComparisonError
 from evals.perf.stored import Profile
-from evals.statistics.distributions import t_quantile
+from evals.statistics import holm
+from evals.statistics.distributions import t_cdf, t_quantile
 
 # What is compared of each case; quantities that say how something was measured are not.
 COMPARED = (
@@ -25,6 +26,7 @@ COMPARED = (
     "energy_j_per_request",
     "energy_j_per_token",
 )
+ALPHA = 0.05  # for all verdicts of a comparison together
 ONE_PROCESS = "one process a side: without an interval; --repeats gives one"
 
 
@@ -35,8 +37,9 @@ class ProfileRatio:
     Attributes:
         case: ``caption b8``, or ``process`` for what a process has once.
         a, b: the values; ratio: b / a; low, high: 95 % interval, None with one process a side.
-        better: ``lower`` or ``higher``. verdict: ``better``, ``worse`` or ``no difference seen``; empty without an
-            interval.
+        p_holm: two-sided p of no difference, adjusted over all quantities that have one; None with one process a side.
+        better: ``lower`` or ``higher``.
+        verdict: ``better``, ``worse`` or ``no difference seen``, by the adjusted p at 5 %; empty without one.
     """
 
     case: str
@@ -47,6 +50,7 @@ class ProfileRatio:
     ratio: float
     low: float | None
     high: float | None
+    p_holm: float | None
     better: str
     verdict: str
 
@@ -69,7 +73,7 @@ def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
         ComparisonError: other hardware or cases, or an invalid profile.
     """
     _require_comparable(a, b)
-    ratios = []
+    ratios: list[ProfileRatio] = []
     for tag in ("load_s", "cold_start_ms", "weights_mib"):
         ratios += _ratio("process", tag, a.document["process"][tag], b.document["process"][tag], a.document["metrics"])
     cases = {case["name"]: case for case in b.document["cases"]}
@@ -80,7 +84,22 @@ def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
     notes = [f"{one.name}: {f['detail']}" for one in (a, b) for f in one.document["flags"] if f["severity"] != "note"]
     if any(ratio.low is None for ratio in ratios):
         notes.append(ONE_PROCESS)
-    return ProfileComparison(a.name, b.name, a.hardware_key, tuple(ratios), tuple(notes))
+    return ProfileComparison(a.name, b.name, a.hardware_key, _judged(ratios), tuple(notes))
+
+
+def _judged(ratios: Sequence[ProfileRatio]) -> tuple[ProfileRatio, ...]:
+    """The ratios with adjusted p and verdicts: of fifty quantities two or three leave their 95 % interval by chance."""
+    adjusted = holm([ratio.p_holm for ratio in ratios])
+    return tuple(replace(r, p_holm=p, verdict=_verdict(r, p)) for r, p in zip(ratios, adjusted, strict=True))
+
+
+def _verdict(ratio: ProfileRatio, p: float | None) -> str:
+    if p is None:
+        return ""
+    if p >= ALPHA:
+        return "no difference seen"
+    moved = "lower" if ratio.ratio < 1 else "higher"
+    return moved if not ratio.better else "better" if moved == ratio.better else "worse"
 
 
 def _require_comparable(a: Profile, b: Profile) -> None:
@@ -108,24 +127,21 @@ def _ratio(
         return []
     logs = [np.log(np.asarray(side)) for side in sides]
     centre = float(logs[1].mean() - logs[0].mean())
-    low, high = _interval(logs, centre)
-    better = about[tag]["better"] or ""
-    verdict = ""
-    if low is not None and high is not None:
-        verdict = "no difference seen" if low <= 1 <= high else "lower" if high < 1 else "higher"
-        if verdict in ("lower", "higher") and better:
-            verdict = "better" if verdict == better else "worse"
+    low, high, p = _welch(logs, centre)
     ours, theirs = (math.exp(float(log.mean())) for log in logs)
-    return [ProfileRatio(case, tag, about[tag]["unit"], ours, theirs, math.exp(centre), low, high, better, verdict)]
+    better = about[tag]["better"] or ""
+    return [ProfileRatio(case, tag, about[tag]["unit"], ours, theirs, math.exp(centre), low, high, p, better, "")]
 
 
-def _interval(logs: Sequence[Any], centre: float) -> tuple[float | None, float | None]:
+def _welch(logs: Sequence[Any], centre: float) -> tuple[float | None, float | None, float | None]:
+    """(low, high, two-sided p) of a difference of mean logs; the ends as ratios. Nulls with one process a side."""
     if any(len(log) < 2 for log in logs):
-        return None, None
+        return None, None, None
     parts = [float(log.var(ddof=1)) / len(log) for log in logs]
     total = sum(parts)
-    if total == 0:
-        return math.exp(centre), math.exp(centre)
+    if total == 0:  # counted, not measured: bytes of weights, say
+        return math.exp(centre), math.exp(centre), 1.0 if centre == 0 else 0.0
     freedom = total**2 / sum(part**2 / (len(log) - 1) for part, log in zip(parts, logs, strict=True))
     half = t_quantile(0.975, freedom) * math.sqrt(total)
-    return math.exp(centre - half), math.exp(centre + half)
+    p = 2 * (1 - t_cdf(abs(centre) / math.sqrt(total), freedom))
+    return math.exp(centre - half), math.exp(centre + half), p

@@ -95,7 +95,7 @@ def _suite(name: str, cases: Sequence[ElementTree.Element]) -> bytes:
 
 def _finding_case(finding: SpeedFinding) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname="gate.speed", name=finding.quantity)
-    _properties(case, {"ratio": finding.ratio, "low": finding.low, "high": finding.high, "margin": finding.margin})
+    _properties(case, {key: getattr(finding, key) for key in ("ratio", "low", "high", "p_holm", "margin")})
     if finding.outcome == FAIL:
         ElementTree.SubElement(case, "failure", message=_xml(finding.reason), type=FAIL)
     elif finding.outcome == INCONCLUSIVE:
@@ -203,11 +203,16 @@ def markdown(verdict: Verdict, limit: int = REPORT_LIMIT) -> str:
 def speed_markdown(verdict: SpeedVerdict) -> str:
     """The speed verdict as a pull-request comment."""
     lines = [f"## {_MARK[verdict.outcome]} Speed gate: {verdict.outcome}", "", _cell(verdict.sentence), ""]
-    lines += ["| Quantity | Worse by [95 % one-sided bounds] | Margin | Pairs | |", "|---|--:|--:|--:|---|"]
+    lines += [
+        "| Quantity | Worse by [95 % one-sided bounds] | p (Holm) | Margin | Pairs | |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
     for f in verdict.findings:
         change = f"{_worse(f.ratio)} [{_worse(f.low)}, {_worse(f.high)}]"
         verdict_cell = f"{_MARK[f.outcome]} {f.reason}"
-        lines.append(f"| {f.quantity} | {change} | {f.margin * 100:.0f} % | {f.n_pairs} | {verdict_cell} |")
+        lines.append(
+            f"| {f.quantity} | {change} | {_p(f.p_holm)} | {f.margin * 100:.0f} % | {f.n_pairs} | {verdict_cell} |"
+        )
     runs = f"{', '.join(verdict.baseline_runs)} against {', '.join(verdict.candidate_runs)}"
     return "\n".join([*lines, "", f"<sub>{_cell(runs)} on hardware {_cell(verdict.hardware_key)}</sub>", ""])
 

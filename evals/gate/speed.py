@@ -17,7 +17,7 @@ from evals.compare.evidence import RunLike
 from evals.compare.identity import mismatches, require_comparable
 from evals.errors import ComparisonError
 from evals.gate.rule import FAIL, INCONCLUSIVE, PASS
-from evals.gate.speed_rule import ALPHA, SpeedFinding, judge_pairs
+from evals.gate.speed_rule import SpeedFinding, judge_pairs_together
 from evals.perf.stored import Profile
 
 _TIMED = {"latency_ms": "timing:batch_ms", "ttft_ms": "timing:ttft_ms", "tpot_ms": "timing:tpot_ms"}
@@ -108,12 +108,8 @@ def judge_speed(
         raise ComparisonError(
             "None of the runs measured a latency or a throughput (imported runs have none). Run both sides here."
         )
-    margins = margins or {}
-    level = ALPHA / (len(quantities) if is_profile_list(candidate) else 1)
-    findings = tuple(
-        judge_pairs(q, [a.speed[q] for a, _ in pairs], [b.speed[q] for _, b in pairs], margins.get(q), level)
-        for q in quantities
-    )
+    values = {q: ([a.speed[q] for a, _ in pairs], [b.speed[q] for _, b in pairs]) for q in quantities}
+    findings = judge_pairs_together(values, margins)
     return verdict_of(findings, key, [one.name for one in sides[0]], [one.name for one in sides[1]])
 
 
@@ -127,11 +123,6 @@ def verdict_of(
     sentence = f"{outcome}: " + "; ".join(f"{f.quantity} {f.reason} (× {f.ratio:.3f})" for f in decisive) + "."
     code = {PASS: 0, FAIL: 1, INCONCLUSIVE: 3}[outcome]
     return SpeedVerdict(outcome, code, sentence, key, tuple(baseline), tuple(candidate), findings)
-
-
-def is_profile_list(items: Sequence[RunLike | Profile]) -> bool:
-    """Whether these are profiles; a mixture is neither."""
-    return bool(items) and all(isinstance(item, Profile) for item in items)
 
 
 def timed(items: Sequence[RunLike | Profile]) -> list[Timed]:

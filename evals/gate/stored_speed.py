@@ -14,7 +14,7 @@ from typing import Any
 from evals.errors import ComparisonError, StoreError
 from evals.files import sha256_json, write_json
 from evals.gate.speed import SpeedVerdict, judge_speed, profile_speeds, require_same_hardware, timed, verdict_of
-from evals.gate.speed_rule import judge_stored
+from evals.gate.speed_rule import judge_stored_together
 from evals.perf.stored import Profile, is_profile, open_profile
 from evals.store import open_run
 
@@ -73,7 +73,7 @@ def judge_against_stored(folder: Path, candidate: Sequence[Profile]) -> SpeedVer
     shared = [q for q in stored["values"] if all(q in one.speed for one in processes)]
     if not shared:
         raise ComparisonError(f"{folder} and {candidate[0].name} have no measured quantity in common.")
-    findings = tuple(judge_stored(q, stored["values"][q], [one.speed[q] for one in processes]) for q in shared)
+    findings = judge_stored_together({q: (stored["values"][q], [one.speed[q] for one in processes]) for q in shared})
     return verdict_of(findings, key, stored["made_from"], [one.name for one in processes])
 
 

@@ -10,6 +10,7 @@ from evals.gate.rule import apply_rule
 from evals.gate.speed_rule import judge_pairs
 from evals.metrics.base import Statistic, mean_statistic
 from evals.statistics import difference_part, interval, paired_difference
+from tools.speed_gate_trials import PAIRED, STORED, Setting, rates
 
 
 def coverage(draw, truth, runs):
@@ -112,3 +113,29 @@ def test_the_speed_gate_is_silent_on_noise_and_catches_ten_percent():
     assert same["FAIL"] <= 0.05
     assert same["PASS"] >= 0.99
     assert speed_rates(1.1, 1500)["FAIL"] >= 0.99
+
+
+# A profile's quantities are one family: 34 are those of six scenarios at batch 1 and 8 on a GPU.
+MANY = [Setting(34, noise=0.02), Setting(34, noise=0.02, shared=0.8), Setting(12, noise=0.02)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", MANY, ids=str)
+def test_many_quantities_together_call_unchanged_code_slower_in_at_most_5_percent(setting):
+    assert rates(PAIRED["Holm"], setting, 1000)["FAIL"] <= 0.05
+    assert rates(STORED["Holm"], setting, 1000, stored=10)["FAIL"] <= 0.05
+    assert rates(PAIRED["alone"], setting, 300)["FAIL"] >= 0.08
+
+
+@pytest.mark.slow
+def test_one_slower_quantity_of_many_is_heard():
+    assert rates(PAIRED["Holm"], Setting(34, slower=1.10, how_many=1), 500)["FAIL"] >= 0.99
+    assert rates(PAIRED["Holm"], Setting(34, pairs=9, slower=1.05, how_many=1), 500)["FAIL"] >= 0.90
+    assert rates(STORED["Holm"], Setting(34, slower=1.10, how_many=1), 500, stored=10)["FAIL"] >= 0.99
+
+
+def test_many_quantities_together_in_a_short_simulation():
+    same, slower = Setting(12, noise=0.02), Setting(12, slower=1.10, how_many=1)
+    for rules, stored in ((PAIRED, 0), (STORED, 10)):
+        assert rates(rules["Holm"], same, 60, stored)["FAIL"] <= 0.05
+        assert rates(rules["Holm"], slower, 30, stored)["FAIL"] >= 0.9

@@ -69,11 +69,13 @@ def test_interleaved_profiles_are_judged_like_runs(tmp_path, factor, outcome, ba
 
 def test_many_quantities_share_the_error_that_one_may_make():
     """A rise that one quantity alone would fail on is not enough where it is one of twelve."""
-    from evals.gate.speed_rule import judge_pairs
+    from evals.gate.speed_rule import judge_pairs_together
 
     a, b = [100.0] * 4, [100.0, 104.0, 106.0, 107.0]
-    assert judge_pairs("caption b1 tpot_ms", a, b).outcome == "FAIL"
-    assert judge_pairs("caption b1 tpot_ms", a, b, level=0.05 / 12).outcome == "INCONCLUSIVE"
+    one = {"caption b1 tpot_ms": (a, b)}
+    unchanged = {f"case {i} e2e_ms": (a, [99.0, 101.0, 100.5, 99.5]) for i in range(11)}
+    assert judge_pairs_together(one)[0].outcome == "FAIL"
+    assert judge_pairs_together(one | unchanged)[0].outcome == "INCONCLUSIVE"
 
 
 def test_profiles_of_other_hardware_or_work_are_not_comparable(tmp_path):
@@ -174,6 +176,18 @@ def test_the_interval_of_a_ratio_is_welchs_on_logs(tmp_path):
     found = next(r for r in compare_profiles(a, b).ratios if r.quantity == "tpot_ms")
     oracle = scipy.stats.ttest_ind(np.log(levels[1]), np.log(levels[0]), equal_var=False).confidence_interval()
     assert (math.log(found.low), math.log(found.high)) == pytest.approx((oracle.low, oracle.high), abs=1e-5)
+
+
+def test_verdicts_of_a_comparison_are_adjusted_over_its_quantities(tmp_path):
+    """Of many quantities some leave their own interval by chance: Holm's p decides."""
+    levels = [[1.0, 1.02, 0.99, 1.01], [1.03, 1.05, 1.01, 1.04]]
+    a, b = (profile(tmp_path / str(i), one) for i, one in enumerate(levels))
+    ratios = compare_profiles(a, b).ratios
+    ttft = next(r for r in ratios if r.quantity == "ttft_ms")
+    assert ttft.low > 1
+    assert ttft.p_holm > 0.05
+    assert ttft.verdict == "no difference seen"
+    assert {r.p_holm for r in ratios if r.quantity == "weights_mib"} == {1.0}
 
 
 def test_one_process_a_side_has_ratios_without_intervals_and_says_so(tmp_path):
