@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_FIRST_WITH_BF16 = 8  # compute capability: Ampere
+
 
 def device_report() -> list[dict[str, Any]]:
     """The CPU and every CUDA device that torch sees.
@@ -19,15 +21,26 @@ def device_report() -> list[dict[str, Any]]:
         {"device": "cpu", "name": cpu, "memory_mib": None, "free_mib": None, "bf16": None, "uuid": None}
     ]
     for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
+        properties, free = torch.cuda.get_device_properties(index), _free_bytes(index)
         devices.append(
             {
                 "device": f"cuda:{index}",
-                "name": torch.cuda.get_device_name(index),
-                "memory_mib": total / 2**20,
-                "free_mib": free / 2**20,
-                "uuid": str(torch.cuda.get_device_properties(index).uuid),
-                "bf16": torch.cuda.is_bf16_supported(including_emulation=False),
+                "name": properties.name,
+                "memory_mib": properties.total_memory / 2**20,
+                "free_mib": None if free is None else free / 2**20,
+                "uuid": str(properties.uuid),
+                "bf16": properties.major >= _FIRST_WITH_BF16,
             }
         )
     return devices
+
+
+def _free_bytes(index: int) -> int | None:
+    """Free memory of a CUDA device; None where no context can be made there: it is full, or another's alone."""
+    import torch
+
+    try:
+        free, _ = torch.cuda.mem_get_info(index)
+    except RuntimeError:
+        return None
+    return int(free)

@@ -83,7 +83,10 @@ def card_flags_before(card: Nvml, pid: int) -> list[Flag]:
         foreign = sorted(set(found) - {pid})
         if foreign:
             listed = ", ".join(map(str, foreign))
-            flags.append(Flag("warning", "foreign_processes", f"other processes compute on the card: {listed}"))
+            detail = f"other processes compute on the card: {listed}"
+            if pid not in found:  # a container counts processes in its own way
+                detail += " (this process does not find itself by its number; one of them may be it)"
+            flags.append(Flag("warning", "foreign_processes", detail))
     used = card.device_used_mib()
     if used is not None and used > FOREIGN_MIB:
         detail = f"{used:,.0f} MiB of the card were in use before the model was loaded"

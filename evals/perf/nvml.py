@@ -31,7 +31,7 @@ class Nvml:
 
     Args:
         library: the module ``pynvml``, or a stand-in with the same functions.
-        uuid: of the card or MIG slice, as torch gives it (with or without the prefix ``GPU-``).
+        uuid: of the card or MIG slice, as torch gives it (without the prefix ``GPU-`` or ``MIG-``) or NVML does.
 
     Raises:
         LookupError: NVML does not know the card; the message says why.
@@ -42,8 +42,7 @@ class Nvml:
         self._reasons: dict[str, str] = {}
         try:
             library.nvmlInit()
-            name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
-            self._handle = library.nvmlDeviceGetHandleByUUID(name)
+            self._handle = self._opened(uuid)
         except library.NVMLError as error:
             raise LookupError(f"NVML cannot open the card {uuid}: {error}") from error
         self.is_mig = bool(self._ask("mig", lambda: library.nvmlDeviceIsMigDeviceHandle(self._handle)))
@@ -51,6 +50,18 @@ class Nvml:
     def reason(self, what: str) -> str:
         """Why ``what`` is unknown; empty where it is known or was not asked."""
         return self._reasons.get(what, "")
+
+    def _opened(self, uuid: str) -> Any:
+        """The handle of a card, or of a MIG slice: torch's uuid does not say which it is."""
+        if uuid.startswith(("GPU-", "MIG-")):
+            return self._lib.nvmlDeviceGetHandleByUUID(uuid)
+        try:
+            return self._lib.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        except self._lib.NVMLError as error:
+            try:
+                return self._lib.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")
+            except self._lib.NVMLError:
+                raise error from None
 
     def _ask(self, what: str, question: Callable[[], Any]) -> Any:
         """An answer, or None with the reason kept."""

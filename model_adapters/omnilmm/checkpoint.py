@@ -2,7 +2,7 @@
 
 Loading streams: the model is built without memory (meta device), headers are compared with what the config promises,
 and each tensor is read, converted and put in its place before the next one is touched. Peak memory is the weights
-plus one tensor. A tensor of a safetensors file that is stored as it is wanted goes to a GPU without a copy on the host.
+plus one tensor. A tensor of a safetensors file that is stored as it is wanted goes to a GPU through pinned memory.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import math
 
 import torch
 
+from model_adapters.contract import AdapterError
 from model_adapters.omnilmm.config import LanguageConfig, OmniLMMConfig
 from model_adapters.omnilmm.layout import Layout
 from model_adapters.probe import Footprint, Work
@@ -114,7 +115,13 @@ def _vision(config: OmniLMMConfig) -> tuple[float, float]:
 
 def _free_bytes(device: torch.device) -> tuple[int | None, int | None]:
     if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
+        try:
+            free, total = torch.cuda.mem_get_info(device)
+        except RuntimeError as error:
+            raise AdapterError(
+                f"Device {device} cannot be used ({str(error).splitlines()[0]}). Its memory is full, or another "
+                "program has it for itself: `nvidia-smi` says which. Wait, or choose another device."
+            ) from error
         return free, total
     import psutil
 

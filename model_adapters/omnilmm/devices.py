@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
 import torch
-from torch import Tensor
 
 from model_adapters.contract import AdapterError
 
@@ -43,14 +45,27 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
         raise AdapterError(f"Unknown dtype {name!r}; expected one of {known}.") from None
 
 
-def to_device(pixels: Tensor, device: torch.device) -> Tensor:
-    """Copy to a device; to CUDA from pinned memory, so that the host need not wait."""
-    if device.type == "cuda":
-        return pixels.pin_memory().to(device, non_blocking=True)
-    return pixels
-
-
 def wait_for(device: torch.device) -> None:
     """Let a device finish, so that a stage's time is its own."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def exact_convolutions(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Inside, fp32 convolutions on CUDA are computed in fp32: cuDNN takes TF32 (10 bits) unless it is told not to.
+
+    torch's matrix products are in fp32 as they are.
+    """
+    if device.type != "cuda" or dtype != torch.float32:
+        return nullcontext()
+    return _without_tf32()
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    cudnn = torch.backends.cudnn
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before

@@ -215,6 +215,8 @@ class Engine:
     def _make_room(self, rows: int, error: str) -> None:
         """Free what can be had again, and compute no more rows at a time than this."""
         self._pictures.forget()
+        if self._graphs is not None:
+            self._graphs.forget()
         torch.cuda.empty_cache()
         self._size.shrink(rows, error)
 

@@ -106,17 +106,22 @@ class StaticStep:
 
 
 def recorded(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """A step as a CUDA graph; on other devices the step itself. It is run before it is recorded, as CUDA asks for."""
+    """A step as a CUDA graph; on other devices the step itself. It is run before it is recorded, as CUDA asks for.
+
+    It is recorded on a stream of its own device (torch's own recording stream belongs to whichever device was current
+    first), and other threads may allocate meanwhile.
+    """
     if device.type != "cuda":
         return step
-    stream: Any = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
-        step()
-    torch.cuda.current_stream(device).wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        step()
+    with torch.cuda.device(device):
+        stream: Any = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):
+            step()
+        torch.cuda.current_stream(device).wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            step()
     replay: Callable[[], None] = graph.replay
     return replay
 
@@ -147,6 +152,11 @@ class StepGraphs:
         self._steps[shape].take(source, label, position)
         return self._steps[shape]
 
+    def forget(self) -> None:
+        """Give the memory back; steps are recorded again when they are needed."""
+        self._steps.clear()
+        self._memory = torch.empty(0)
+
     def _cache(self, shape: Shape) -> PackedCache:
         config = self._llm.language_config
         layers, size = (
@@ -160,8 +170,7 @@ class StepGraphs:
         )
         one = shape.packs * shape.capacity * size[2] * size[3]
         if self._memory.numel() < 2 * layers * one:
-            self._steps.clear()  # their addresses go with the memory
-            self._memory = torch.empty(0)
+            self.forget()  # their addresses go with the memory
             self._memory = torch.zeros(2 * layers * one, dtype=self._llm.dtype, device=self._llm.device)
         parts = [self._memory[i * one : (i + 1) * one].view(size) for i in range(2 * layers)]
         return PackedCache.over(parts[:layers], parts[layers:])

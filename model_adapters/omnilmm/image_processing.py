@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MEAN = STD = 0.5  # "Inception" normalisation of the released checkpoint's preprocessing
 
 # The normalised value of each of the 256 levels, in fp32 and in the original's order (divide, subtract, divide).
-_LEVELS = ((np.arange(256, dtype=np.float32) / np.float32(255)) - np.float32(MEAN)) / np.float32(STD)
+LEVELS = ((np.arange(256, dtype=np.float32) / np.float32(255)) - np.float32(MEAN)) / np.float32(STD)
 _DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -56,7 +56,7 @@ def squash(image: Image.Image, size: int, *, apply_exif: bool = False) -> npt.ND
 def normalise(squares: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
     """Squashed pictures, (size, size, 3) each, as one array (n, 3, size, size) in [-1, 1]."""
     stack = np.stack(squares).transpose(0, 3, 1, 2)  # (n, 3, size, size)
-    return np.take(_LEVELS, np.ascontiguousarray(stack))
+    return np.take(LEVELS, np.ascontiguousarray(stack))
 
 
 def preprocess(images: Sequence[Image.Image], size: int, *, apply_exif: bool = False) -> npt.NDArray[np.float32]:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from model_adapters.contract import ImageRef
-from model_adapters.omnilmm.devices import to_device, wait_for
+from model_adapters.omnilmm.devices import wait_for
 from model_adapters.omnilmm.features import FeatureStore
-from model_adapters.omnilmm.image_processing import normalise, squash
+from model_adapters.omnilmm.image_processing import squash
 from model_adapters.omnilmm.modeling import OmniLMM
+from model_adapters.omnilmm.pixels import to_pixels
 from model_adapters.probe import StageClock
 
 THREADS = 4
@@ -101,9 +102,8 @@ class PictureEncoder:
         self._store.clear()
 
     def _features(self, squares: Sequence[Pixels], model: OmniLMM) -> Tensor:
-        pixels = torch.from_numpy(normalise(squares))  # (n, 3, side, side)
         with self.clock.device("h2d"):
-            pixels = to_device(pixels, model.device).to(model.dtype)
+            pixels = to_pixels(squares, model.device, model.dtype)  # (n, 3, side, side)
         features = model.image_features(pixels)  # (n, query_num, hidden)
         wait_for(model.device)
         return features

@@ -93,7 +93,7 @@ class SafetensorsFile:
         return self._entries[name].dtype
 
     def read_to(self, name: str, device: torch.device) -> Tensor:
-        """One tensor on a device, copied there from the file's pages: the host makes no copy of its own."""
+        """One tensor on a device: safetensors reads it into pinned memory, from which the device copies."""
         with safe_open(self.path, framework="pt", device=str(device)) as file:
             tensor: Tensor = file.get_tensor(name)
         return tensor

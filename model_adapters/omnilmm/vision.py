@@ -15,6 +15,7 @@ from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
 from transformers.models.siglip.modeling_siglip import SiglipVisionModel
 
 from model_adapters.omnilmm.config import OmniLMMConfig
+from model_adapters.omnilmm.devices import exact_convolutions
 
 LAYER_NORM_EPS = 1e-6  # timm's vision transformer
 
@@ -49,7 +50,8 @@ class VisionTower(nn.Module):
         Returns:
             (n, grid_side**2, vision hidden_size), row by row from the upper left corner.
         """
-        return self.siglip(pixel_values=pixels).last_hidden_state
+        with exact_convolutions(pixels.device, pixels.dtype):
+            return self.siglip(pixel_values=pixels).last_hidden_state
 
     def reset_buffers(self, device: torch.device) -> None:
         """Make the buffers that a checkpoint does not hold; needed after building on the meta device."""

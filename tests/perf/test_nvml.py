@@ -119,6 +119,20 @@ def test_a_mig_slice_has_no_energy_of_its_own():
     assert "MIG slice" in found.reason("energy")
 
 
+def test_a_mig_slice_is_opened_by_the_number_that_torch_gives():
+    def by_uuid(name):
+        if name.startswith("MIG-"):
+            return "slice"
+        raise RefusedError("Not Found")
+
+    found = library(nvmlDeviceIsMigDeviceHandle=1)
+    found.nvmlDeviceGetHandleByUUID = by_uuid
+    assert Nvml(found, "1").is_mig
+    found.nvmlDeviceGetHandleByUUID = lambda name: by_uuid(name.replace("MIG", "no"))
+    with pytest.raises(LookupError, match="Not Found"):
+        Nvml(found, "1")
+
+
 def test_a_container_with_its_own_process_ids_does_not_find_itself():
     found = card()
     assert found.process_mib(999) is None
@@ -155,6 +169,9 @@ def test_other_processes_and_their_memory_are_warned_of():
         ("warning", "foreign_processes"),
         ("warning", "foreign_memory"),
     ]
+    assert "one of them may be it" in card_flags_before(found, 999)[0].detail
+    both = [types.SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in (10, 11)]
+    assert card_flags_before(card(nvmlDeviceGetComputeRunningProcesses=both), 10)[0].detail.endswith("card: 11")
     assert card_flags_before(card(), 10) == []
 
 
