@@ -276,7 +276,7 @@ def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_P
     """Ask all tasks in turn and leave the manifest saying how it ended; returns the exit code."""
     status, missing = "failed", 0
     session = Session(**manifest["sessions"].pop())
-    smaller: Halving | None = None
+    smaller = _halved_before(executor)
     try:
         with StopSignal(executor.stop) as stop:
             for p in prepared:
@@ -297,6 +297,13 @@ def _ask_all(job: Job, run: Run, manifest: dict[str, Any], prepared: Sequence[_P
         manifest |= {"status": status, "updated": _now()}
         _write_last(run, manifest, status)
     return EXIT_CODES[status]
+
+
+def _halved_before(executor: Executor) -> Halving | None:
+    """The last time that memory was full before: an adapter that is asked again still has small batches."""
+    batching = executor.batching()
+    last = batching.full[-1:] if batching else ()
+    return Halving(0, last[0].batch_size, last[0].error) if last else None
 
 
 def _note_session(manifest: dict[str, Any], session: Session, executor: Executor, status: str) -> None:

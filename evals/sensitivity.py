@@ -1,8 +1,8 @@
 """One task under several presets: how much of a score is the model's, and how much the protocol's.
 
-Each preset is a run of its own, beside the others in one folder; the model is loaded once. Presets that count the same
-units (free answers, or multiple choice asked once) are compared pairwise with the first; circular and likelihood
-protocols ask something else, so they get their score and no difference.
+Each preset is a run of its own, beside the others in one folder; the model is loaded once (by workers, once a preset).
+Presets that count the same units (free answers, or multiple choice asked once) are compared pairwise with the first;
+circular and likelihood protocols ask something else, so they get their score and no difference.
 """
 
 from __future__ import annotations
@@ -76,13 +76,15 @@ def run_presets(job: Job, folder: Path, load: Callable[[], ModelAdapter]) -> Sen
     plans: dict[str, list[Item]] = {}
     for item in job.items:
         plans.setdefault(item.spec.name, []).append(item)
+    in_process = job.executor.kind == "in-process"
     load_once = cache(load)  # when the first run has checked its data
     outcomes: dict[str, list[Outcome]] = {}
     try:
         for task, items in plans.items():
             for item in items:
                 out = folder / f"{task}-{item.preset}"
-                outcome = execute(replace(job, items=(item,), out=out, suite=None), load_once, close=False)
+                one = replace(job, items=(item,), out=out, suite=None)
+                outcome = execute(one, load_once, close=False) if in_process else execute(one, load)
                 outcomes.setdefault(task, []).append(outcome)
                 if outcome.exit_code == 130:
                     raise KeyboardInterrupt

@@ -87,12 +87,15 @@ def add_running(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help="no progress")
 
 
-def add_executor(command: argparse.ArgumentParser) -> None:
-    """Who asks the model."""
+def add_executor(command: argparse.ArgumentParser, *, shard: bool = True) -> None:
+    """Who asks the model; ``shard`` where a part of the work makes sense, too."""
     who = command.add_argument_group("more than one device, more than one machine")
     who.add_argument("--workers", type=int, metavar="N", help="N processes with a model each, one for each GPU")
     who.add_argument("--executor", choices=("in-process", "workers", "ray"), help="ray: --workers N are Ray actors")
     who.add_argument("--address", help="of a running Ray cluster (default: one on this machine, for this run)")
+    if not shard:
+        command.set_defaults(shard=None)
+        return
     who.add_argument(
         "--shard", metavar="I/N|env", help="ask only part I of N (env: as torchrun or SLURM say); join with merge"
     )

@@ -37,7 +37,8 @@ def add_runs(commands: Subcommands) -> None:
     presets.add_argument("--presets", default="all", help="names with commas, the first one the reference; or all")
     add_model(presets)
     presets.add_argument("--out", type=Path, required=True, help="folder: a run for each preset, and the comparison")
-    presets.set_defaults(runs_dir=None, new=False, workers=None, executor=None, address=None, shard=None)
+    presets.set_defaults(runs_dir=None, new=False)
+    add_executor(presets, shard=False)
     add_running(presets)
 
     plan = add_command(commands, "plan", "what a run would do, without doing it", as_json=True)

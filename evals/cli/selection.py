@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -151,23 +152,35 @@ def extension_of(candidate: Run, samples: Mapping[str, tuple[str, ...]]) -> tupl
     """The job that asks a run's model more samples, into a folder beside the run, and the options of its command.
 
     Raises:
-        SpecError: the run was not made by a `run` command.
+        SpecError: no session of the run was a `run` command.
     """
     from evals.cli.arguments import parser
 
-    words = shlex.split(candidate.manifest.get("command", ""))[1:]
-    if words[:1] != ["run"]:
-        raise SpecError(
-            f"{candidate.path} was made by {' '.join(words) or 'no command'!r}; only what `run` made can be extended."
-        )
-    options = parser().parse_args(words)
-    job = job_of(options, candidate.manifest["command"])
+    words = _run_words(candidate)
+    options = parser().parse_args(words[1:])
+    job = job_of(options, shlex.join(words))
     items = tuple(
         replace(item, subset=Subset(ids=samples[item.spec.name])) for item in job.items if item.spec.name in samples
     )
     total = sum(map(len, samples.values()))
     out = candidate.path.with_name(f"{candidate.path.name}-{total}-samples")
     return replace(job, items=items, out=out, new=False, shard=None, taken_from=candidate), options
+
+
+def _run_words(candidate: Run) -> list[str]:
+    """The newest `run` command that asked for a run; of joined shards the newest one's, for the whole."""
+    given = candidate.manifest.get("command", "")
+    sessions = [session["command"] for session in candidate.manifest.get("sessions", [])]
+    for command in (given, *reversed(sessions)):
+        words = re.sub(r"\s--shard[\s=]\S+", "", command)
+        if shlex.split(words)[1:2] == ["run"]:
+            return shlex.split(words)
+    words = " ".join(shlex.split(given)[1:]) or "no command"
+    raise SpecError(
+        f"{candidate.path} was made by {words!r}, and its manifest tells no session of a `run` command whose model "
+        "could be asked more (imported, made by another program, or joined by an older version: join its shards "
+        "again). Run the candidate on more samples and judge that."
+    )
 
 
 def executor_of(options: argparse.Namespace) -> ExecutorChoice:

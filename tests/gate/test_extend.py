@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import run_eval
+from evals.store import open_run
 from tests.harness.small_tasks import SmallTask, small_task
 
 
@@ -63,6 +64,38 @@ def test_a_candidate_of_few_samples_is_extended_until_it_is_settled(
     assert len((extended / "responses" / f"{task.name}.jsonl").read_text().splitlines()) == after["samples"]
 
 
+def test_joined_shards_are_extended_by_their_own_command(
+    task: SmallTask, baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for shard in ("0/2", "1/2"):
+        run(task, tmp_path / "few", "--limit", 60, "--shard", shard)
+    parts = [str(tmp_path / f"few-shard-{k}-of-2") for k in range(2)]
+    assert run_eval.main(["merge", *parts, "--out", str(tmp_path / "joined"), "--no-report"]) == 0
+    capsys.readouterr()
+    assert gate(baseline, tmp_path / "joined", "--extend") == 0
+    found = capsys.readouterr()
+    assert json.loads(found.out)["samples"] > 60
+    assert "60 answers were there already and were not asked again" in found.err
+    (extended,) = tmp_path.glob("joined-*-samples")
+    (session,) = open_run(extended).manifest["sessions"]
+    assert session["shard"] is None
+    assert "--limit 60" in session["command"]
+    assert "--shard" not in session["command"]
+
+
+def test_a_run_without_a_command_of_its_own_is_not_extended_and_says_why(
+    task: SmallTask, baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidate = open_run(run(task, tmp_path / "few", "--limit", 60))
+    kept = {key: value for key, value in candidate.manifest.items() if key != "sessions"}
+    candidate.write_manifest(kept | {"command": "run_eval.py merge a b --out few"})  # as an older version joined it
+    capsys.readouterr()
+    assert gate(baseline, candidate.path, "--extend") == 2
+    said = capsys.readouterr().err
+    assert "was made by 'merge a b --out few', and its manifest tells no session" in said
+    assert "join its shards again" in said
+
+
 def test_a_conclusive_verdict_asks_nothing(task: SmallTask, baseline: Path, tmp_path: Path) -> None:
     whole = run(task, tmp_path / "all")
     assert gate(baseline, whole, "--extend") == 0
@@ -84,7 +117,6 @@ def test_answers_of_another_model_are_not_taken_over(task: SmallTask, tmp_path: 
 
     from evals.errors import StoreError
     from evals.runner import execute
-    from evals.store import open_run
     from model_adapters import load_adapter
 
     earlier = open_run(run(task, tmp_path / "earlier", "--limit", 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ import pytest
 
 import run_eval
 from evals.estimate import earlier_rates
+from evals.runner import Item
+from evals.sensitivity import run_presets
+from evals.spec import find_task
+from evals.store import open_run
+from tests.harness.scripted_adapters import Roomy
 from tests.harness.small_tasks import SmallTask, choice_task, small_task
 
 PRESETS = {
@@ -47,6 +53,30 @@ def test_each_preset_is_a_run_and_is_paired_with_the_first(
     for preset in ("terse", "long"):
         assert found[preset]["difference"] == found[preset]["value"] - found["default"]["value"]
         assert 0 <= found[preset]["agreement"] <= 1
+
+
+def test_workers_give_the_same_scores_and_make_each_run(
+    task: SmallTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert presets(task, tmp_path / "one", "--presets", "default,terse") == 0
+    one = scores(capsys.readouterr().out)
+    assert presets(task, tmp_path / "two", "--presets", "default,terse", "--workers", 2) == 0
+    assert scores(capsys.readouterr().out) == one
+    for preset in ("default", "terse"):
+        (session,) = open_run(tmp_path / "two" / f"{task.name}-{preset}").manifest["sessions"]
+        assert (session["executor"], session["workers"]) == ("workers", 2)
+
+
+def test_a_preset_asked_after_memory_was_full_says_so(task: SmallTask, tmp_path: Path) -> None:
+    adapter = Roomy(2, 4)
+    items = tuple(Item(find_task(str(task.yaml), preset), preset) for preset in ("default", "terse"))
+    found = run_presets(replace(task.job(None), items=items), tmp_path / "out", lambda: adapter)
+    assert found.exit_code == 0
+    halved = [
+        open_run(tmp_path / "out" / f"{task.name}-{preset}").results["tasks"][task.name]["batch_halved"]
+        for preset in ("default", "terse")
+    ]
+    assert [[(h["answered"], h["batch_size"]) for h in one] for one in halved] == [[(0, 2)], [(0, 2)]]
 
 
 def test_the_same_command_asks_nothing_again(
