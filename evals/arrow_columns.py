@@ -7,13 +7,14 @@ texts, and lists of either, each of which may be null.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -68,6 +69,23 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A Parquet file's table, or some of its columns."""
     with pq.ParquetFile(path, memory_map=True) as file:
         return file.read(columns=None if columns is None else list(columns))
+
+
+def any_empty(column: pa.ChunkedArray) -> bool:
+    """Whether a cell of a column is null or empty text."""
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return bool(column.null_count or (is_text and pc.any(pc.equal(column, "")).as_py()))
+
+
+def nan_as_null(table: pa.Table, names: Container[str]) -> pa.Table:
+    """The table with null for "not a number" in these columns: what pandas writes where a cell has no value."""
+    for place, field in enumerate(table.schema):
+        if field.name in names and pa.types.is_floating(field.type):
+            missing = pc.is_nan(table.column(place))
+            if pc.any(missing).as_py():
+                nothing = pa.scalar(None, field.type)
+                table = table.set_column(place, field.name, pc.if_else(missing, nothing, table.column(place)))
+    return table
 
 
 def as_numpy(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from evals.data.arrow_files import let_go_of_mapped_files
 from evals.data.few_shot import Examples
 from evals.data.images import ImageReader
+from evals.data.options import by_label, options_of
 from evals.data.pictures import Pictures
 from evals.data.rows import CHUNK, Indices, Rows
 from evals.data.sources import Places, Stored, open_stored, pool_of
@@ -63,7 +64,7 @@ class Dataset(Sequence[Sample]):
         stored_pictures = stored.picture_columns(names)
         self._rows = Rows(spec.data, stored.table, _wanted(spec, stored_pictures, stored.joined), spec.name)
         self._pictures = Pictures(ImageReader(stored.image_root), stored_pictures, names, spec.image)
-        self._refuse_duplicates()
+        self._refuse_ids()
         self._indices: Indices = np.arange(len(self._rows), dtype=np.int32)
         if spec.data.hashed_subset is not None:
             self._indices = _hashed(spec.data.hashed_subset, self._ids())
@@ -87,13 +88,23 @@ class Dataset(Sequence[Sample]):
         name = self._spec.columns.id
         return list(map(str, self._indices.tolist())) if name is None else self._values(name)
 
-    def _refuse_duplicates(self) -> None:
-        name = self._spec.columns.id
-        if name is not None and not self._rows.is_unique(name):
+    def _refuse_ids(self) -> None:
+        """Raise if a row has no id, or two rows have the same."""
+        name, task = self._spec.columns.id, self._spec.name
+        if name is None:
+            return
+        remedy = "choose another column, or `id: null` to number the rows."
+        if (row := self._rows.first_empty(name)) is not None:
+            raise DataError(f"Task {task!r}: row {row} has no id in column {name!r}. Give each row one; {remedy}")
+        try:
+            unique = self._rows.is_unique(name)
+        except TypeError as error:  # lists and mappings have no hash
+            raise DataError(f"Task {task!r}: column {name!r} holds no plain ids ({error}); {remedy}") from None
+        if not unique:
             twice = Counter(map(str, self._rows.column(name))).most_common(1)[0][0]
             raise DataError(
-                f"Task {self._spec.name!r}: the id {twice!r} occurs more than once in column {name!r}. "
-                "Ids must be unique; choose another column, or `id: null` to number the rows."
+                f"Task {task!r}: the id {twice!r} occurs more than once in column {name!r}. Ids must be unique; "
+                f"{remedy}"
             )
 
     def _drop_several(self, names: tuple[str, ...], stored: Stored) -> None:
@@ -109,8 +120,8 @@ class Dataset(Sequence[Sample]):
     def _refuse_hidden(self) -> None:
         """Raise if none of the first samples has an answer: then the split's answers are not public."""
         name = self._spec.columns.references
-        probe = self._indices[:64].tolist()
-        if probe and not any(_references(self._rows[i].get(name)) for i in probe):
+        probe, where = self._indices[:64].tolist(), f"Task {self._spec.name!r}"
+        if probe and not any(_references(self._rows[i].get(name), where) for i in probe):
             data = self._spec.data
             raise DataError(
                 f"Task {self._spec.name!r}: column {name!r} is empty in all samples looked at"
@@ -161,21 +172,23 @@ class Dataset(Sequence[Sample]):
         sample_id = str(index) if columns.id is None else str(values[columns.id])
         where = f"Task {self._spec.name!r}, sample {sample_id!r}"
         images = self._pictures.of(int(self._rows.source[index]), values, where) if columns.images else ()
-        references = _references(values[columns.references])
+        references = _references(values[columns.references], where)
         if not references:
             raise DataError(
                 f"{where}: column {columns.references!r} is empty, so there is nothing to score against. "
                 "Leave such rows out with data.drop, or fetch the data again."
             )
         fields: dict[str, Any] = {name: values[column] for name, column in columns.fields.items()}
-        if columns.choices:
-            fields["choices"] = _choices(columns.choices, values)
         if columns.labels:
-            references = _by_label(references, values[columns.labels], where)
+            references = by_label(references, values[columns.labels], where)
+        if columns.choices:
+            options = options_of(columns.choices, values, where)
+            fields["choices"] = options.texts
+            references = options.answers(references, columns.answer_as, where)
         if self._examples is not None:
             fields["examples"] = self._examples.text(sample_id, fields)
         hashes = [image.sha256 for image in images]
-        content = canonical_json([sample_id, fields, references, hashes])
+        content = _content(sample_id, fields, references, hashes, where)
         cluster = str(values[columns.cluster]) if columns.cluster else (hashes[0] if hashes else sample_id)
         return Sample(sample_id, images, fields, references, cluster, hashlib.sha256(content).hexdigest())
 
@@ -206,22 +219,31 @@ def _hashed(size: int, ids: list[str]) -> Indices:
     return np.array(sorted(order[:size]), dtype=np.int64)
 
 
-def _references(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    return tuple(str(v) for v in values if v is not None and v != "")
+def _references(value: Any, where: str) -> tuple[str, ...]:
+    values = [v for v in (value if isinstance(value, list) else [value]) if v is not None and v != ""]
+    if any(isinstance(v, bytes) for v in values):
+        raise DataError(f"{where}: the answer is stored as bytes, {value!r:.60}; expected text. Store it as text.")
+    return tuple(map(str, values))
 
 
-def _choices(names: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
-    """Option texts: from one list column, or from option columns of which empty ones are absent."""
-    if len(names) == 1:
-        return [str(option) for option in values[names[0]] or []]
-    return [str(values[name]) for name in names if values[name] not in (None, "")]
+def _content(
+    sample_id: str, fields: Mapping[str, Any], references: tuple[str, ...], hashes: list[str], where: str
+) -> bytes:
+    """What identifies a sample, as JSON.
 
-
-def _by_label(references: tuple[str, ...], labels: Any, where: str) -> tuple[str, ...]:
-    """References given as option labels, as indices of the options."""
-    known = [str(label) for label in labels or []]
-    for reference in references:
-        if reference not in known:
-            raise DataError(f"{where}: the answer {reference!r} is none of the option labels {', '.join(known)}.")
-    return tuple(str(known.index(reference)) for reference in references)
+    Raises:
+        DataError: a field that JSON cannot hold, such as a date or bytes.
+    """
+    try:
+        return canonical_json([sample_id, fields, references, hashes])
+    except (TypeError, ValueError):
+        for name, value in fields.items():
+            try:
+                canonical_json(value)
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"{where}: the field {name!r} is {value!r:.60} ({type(value).__name__}), which a record of the run "
+                    "cannot hold; expected text, a number, a truth value, or a list of these. Derive a column with "
+                    "`apply: [text]` from it."
+                ) from None
+        raise

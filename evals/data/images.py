@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from evals.spec.transforms import literal_list
 from model_adapters.contract import ImageRef
 
 LONGEST_PATH = 1024  # characters; a longer cell is base64
+_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,")
 _BASE64_START = re.compile(r"[A-Za-z0-9+/]{16}")
 
 Fetch = Callable[[], Any]
@@ -25,7 +27,8 @@ class ImageReader:
     """Makes image references out of cells, hashing each picture once.
 
     A cell is encoded bytes, a mapping with ``bytes`` or ``path`` (as the ``datasets`` library stores pictures), a path
-    below ``root``, base64 text, or a list of these, also as a Python literal in a text.
+    below ``root``, base64 text (also as a ``data:`` URL, or broken into lines), or a list of these, also as a Python
+    literal in a text.
 
     Args:
         root: folder that relative paths start from; no path may leave it.
@@ -79,8 +82,11 @@ class ImageReader:
         """The file that a picture names; None if the picture holds its bytes itself."""
         if not isinstance(picture, str) or len(picture) > LONGEST_PATH:
             return None
-        path = (self._root / picture).resolve()
-        if not path.is_file():
+        try:
+            path = (self._root / picture).resolve()
+            if not path.is_file():
+                return None
+        except (OSError, ValueError):  # longer than a file's name may be, or with a null byte
             return None
         if not path.is_relative_to(self._root):
             raise DataError(
@@ -97,7 +103,8 @@ def count_pictures(cell: Any) -> int:
 def _pictures(cell: Any) -> list[Any]:
     """A cell's pictures one by one: bytes, or text."""
     if isinstance(cell, str) and cell.startswith("["):
-        cell = literal_list(cell)
+        with suppress(DataError):  # then it is a path that begins with a bracket, or damaged
+            cell = literal_list(cell)
     if isinstance(cell, list):
         return [picture for item in cell for picture in _pictures(item)]
     if isinstance(cell, dict):
@@ -106,15 +113,37 @@ def _pictures(cell: Any) -> list[Any]:
 
 
 def _encoded(picture: Any, where: str, root: Path) -> bytes:
+    """The bytes of a picture that no file holds."""
     if isinstance(picture, bytes):
         return picture
+    if not isinstance(picture, str):
+        raise DataError(
+            f"{where}: {picture!r:.80} ({type(picture).__name__}) is no picture; expected a path below {root}, base64 "
+            "text or encoded bytes. Correct columns.images."
+        )
     shown = picture if len(picture) <= 80 else f"{picture[:77]}..."
-    if not _BASE64_START.match(picture):
-        raise DataError(f"{where}: there is no picture {shown!r} below {root}, and it is no base64 text.")
+    text = _DATA_URL.sub("", picture, count=1)
+    if not _BASE64_START.match(text):
+        raise DataError(
+            f"{where}: there is no picture {shown!r} below {root}, and it is no base64 text{_hint(picture)}."
+        )
     try:
-        return base64.b64decode(picture, validate=True)
+        return base64.b64decode(text, validate=True)
     except binascii.Error as error:
+        with suppress(binascii.Error):
+            return base64.b64decode("".join(text.split()), validate=True)
         raise DataError(
             f"{where}: {shown!r} is neither a picture file below {root} nor whole base64 text ({error}). "
             "The file is damaged; fetch it again."
         ) from None
+
+
+def _hint(picture: str) -> str:
+    """What is probably meant by a text that names no picture."""
+    if picture.startswith(("http://", "https://")):
+        return "; pictures are not fetched from the network: download it and give its path"
+    if picture.startswith("["):
+        return ", nor a list written as a Python literal"
+    if "\\" in picture:
+        return "; write / between folders"
+    return ""

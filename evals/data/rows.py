@@ -46,7 +46,11 @@ class Rows:
         self._data, self._where = data, where
         self._derive = {name: _Deriving(name, how) for name, how in data.derive.items()}
         needed = self._needed(wanted)
-        self._check(needed | _shaping_columns(data), table.column_names)
+        from evals.arrow_columns import nan_as_null
+
+        needed_at_all = needed | _shaping_columns(data)
+        self._check(needed_at_all, table.column_names)
+        table = nan_as_null(table, needed_at_all)
         self._text = table.select([name for name in table.column_names if name in needed])
         self.source: Indices = _kept(data, table, where)
         self.item: Indices | None = None
@@ -149,6 +153,14 @@ class Rows:
         let_go_of_mapped_files()
         hashes.sort()
         return not (hashes[1:] == hashes[:-1]).any()
+
+    def first_empty(self, name: str) -> int | None:
+        """The first row whose cell in a column is null or empty text; None where all are filled."""
+        from evals.arrow_columns import any_empty
+
+        if name not in self._derive and self.item is None and not any_empty(self._text.column(name)):
+            return None
+        return next((row for row, value in enumerate(self.column(name)) if value in (None, "")), None)
 
     def column(self, name: str) -> list[Any]:
         """One column's values of all rows, in order."""

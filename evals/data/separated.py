@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,11 @@ def _schema(path: Path, delimiter: str) -> pa.Schema:
     header = next(_rows(path, delimiter), None)
     if header is None:
         raise DataError(f"{path} is empty; expected a header line with the column names.")
-    return pa.schema([(name, pa.large_string()) for name in header[1]])
+    names = header[1]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: the header names the column {twice!r} twice. Rename one of them.")
+    return pa.schema([(name, pa.large_string()) for name in names])
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -55,8 +60,41 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             for row in reader:
                 if row:
                     yield reader.line_num, row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{path}:{reader.line_num + 1} cannot be read: {error}. Is the file complete?") from error
+        except UnicodeDecodeError:
+            raise not_utf8(path) from None
+        except csv.Error as error:
+            raise DataError(
+                f"{path}:{reader.line_num} cannot be read: {error}. A cell that begins with a quote must end with one, "
+                "and quotes within it are doubled. Correct the line, or fetch the file again if it is cut off."
+            ) from error
+
+
+def not_utf8(path: Path) -> DataError:
+    """What to say of a text file that is not UTF-8: the first line that is not, and how to convert the file."""
+    with path.open("rb") as file:
+        start = file.read(2)
+        file.seek(0)
+        number, line = next(((n, line) for n, line in enumerate(file, 1) if not _is_utf8(line)), (1, b""))
+    encoding = "UTF-16" if start in (b"\xff\xfe", b"\xfe\xff") else "GB18030" if _is_gb18030(line) else "ENCODING"
+    return DataError(
+        f"{path}:{number} is not UTF-8 text. Is the file complete? If it is in another encoding, convert it: "
+        f"iconv -f {encoding} -t UTF-8 {shlex.quote(path.name)} > NEW"
+    )
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_gb18030(line: bytes) -> bool:
+    try:
+        return any("\u4e00" <= c <= "\u9fff" for c in line.decode("gb18030"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _batches(path: Path, delimiter: str) -> Iterator[pa.RecordBatch]:

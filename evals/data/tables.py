@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data.separated import read_separated
+from evals.data.separated import not_utf8, read_separated
 from evals.errors import DataError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _read(path: Path, cache: Path) -> pa.Table:
                 raise DataError(
                     f"{path}: files ending in {other!r} are not known; use parquet, jsonl, json, csv or tsv."
                 )
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path} cannot be read: {error}. Is it complete? Fetch it again and compare its size."
         ) from error
@@ -109,7 +109,9 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
+    except OSError as error:
         raise DataError(f"{path} cannot be read: {error}. Is it complete? Fetch it again.") from error
     try:
         value = None if path.suffix.lower() == ".jsonl" else json.loads(text)
@@ -144,23 +146,58 @@ def _json_lines(path: Path, text: str) -> list[dict[str, Any]]:
 
 
 def _table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Rows as a table; a column with values of several types becomes text."""
+    """Rows as a table; a column with values of several types becomes text, or lists of text where some are lists."""
     import pyarrow as pa
 
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {}
-    for name in names:
-        values = [row.get(name) for row in rows]
-        try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            columns[name] = pa.array([_as_text(value) for value in values])
-    return pa.table(columns)
+    return pa.table({name: _column_of(name, [row.get(name) for row in rows]) for name in names})
 
 
-def _as_text(value: Any) -> str | list[Any] | None:
-    if value is None or isinstance(value, str):
-        return value
+def _column_of(name: str, values: list[Any]) -> pa.Array:
+    """One column. Whole numbers beside others become text as well: as floats, 1 could not be told from 1.0.
+
+    Raises:
+        DataError: text that is not Unicode.
+    """
+    import pyarrow as pa
+
+    try:
+        column = pa.array(values)
+        kind = column.type.value_type if pa.types.is_list(column.type) else column.type
+        if not pa.types.is_floating(kind) or not any(map(_has_whole_number, values)):
+            return column
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        pass
+    except UnicodeEncodeError:
+        row = next(i for i, value in enumerate(values) if not _is_unicode(value))
+        raise DataError(
+            f"Row {row} of the JSON data (counted from 0): {name!r} holds half of a surrogate pair, "
+            f"{values[row]!r:.80}. The text was cut within a character; repair the row or leave it out."
+        ) from None
+    texts = [_as_text(value) for value in values]
+    if any(isinstance(text, list) for text in texts):
+        texts = [text if text is None or isinstance(text, list) else [text] for text in texts]
+    return pa.array(texts)
+
+
+def _has_whole_number(value: Any) -> bool:
+    return any(type(item) is int for item in (value if isinstance(value, list) else (value,)))
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _as_text(value: Any) -> str | list[str | None] | None:
+    """A value as text, a list as a list of texts."""
     if isinstance(value, list):
-        return [_as_text(item) for item in value]
+        return [item if item is None or isinstance(item, str) else _json(item) for item in value]
+    return value if value is None or isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)

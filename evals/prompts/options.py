@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections.abc import Sequence
 
 from evals.errors import DataError
@@ -31,6 +32,11 @@ def right_option(options: Sequence[str], references: Sequence[str], answer_as: s
     """
     if not 2 <= len(options) <= len(LETTERS):
         raise DataError(f"found {len(options)} options, expected 2 to {len(LETTERS)}. Check columns.choices.")
+    if len(set(references)) > 1:
+        raise DataError(
+            f"found {len(set(references))} right options ({', '.join(map(repr, references))}), expected one. Leave "
+            "such rows out with data.drop, or derive a column with the one that counts."
+        )
     answer = references[0] if references else ""
     match answer_as:
         case "letter":
@@ -42,6 +48,14 @@ def right_option(options: Sequence[str], references: Sequence[str], answer_as: s
     if not 0 <= index < len(options):
         raise DataError(
             f"the answer {answer!r} names none of its {len(options)} options by {answer_as}. "
-            "Check columns.references and columns.answer_as."
+            f"Check columns.references and columns.answer_as.{_hint(answer) if answer_as == 'letter' else ''}"
         )
     return index
+
+
+def _hint(answer: str) -> str:
+    """How an answer that is a letter in another form becomes one."""
+    plain = unicodedata.normalize("NFKC", answer).strip(" .()").upper()
+    if len(plain) == 1 and plain in LETTERS and plain != answer:
+        return f" If it means {plain}, derive a column from it with `apply: [nfkc, strip_parentheses, upper]`."
+    return ""

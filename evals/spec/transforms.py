@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import re
 import string
+import unicodedata
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +60,11 @@ def lower(value: Any) -> str:
 def upper(value: Any) -> str:
     """In upper case."""
     return _text(value).upper()
+
+
+def nfkc(value: Any) -> str:
+    """Full-width letters, digits and signs as plain ones (Unicode's compatibility form)."""
+    return unicodedata.normalize("NFKC", _text(value))
 
 
 def strip_parentheses(value: Any) -> str:
@@ -166,6 +172,7 @@ TRANSFORMS: dict[str, Callable[[Any], Any]] = {
         literal_list_or_text,
         lower,
         middle_part,
+        nfkc,
         number_img_tags,
         split_commas,
         split_lines,

@@ -52,7 +52,7 @@ def test_data_that_does_not_fit_the_task(parts: dict[str, Any], message: str, tm
         ("", "the image cell is empty"),
         (None, "the image cell is empty"),
         ("iVBORw0KGgoAAAANSUhEUgAAAA*", "nor whole base64 text"),
-        ("[unclosed", "is not a list written as a Python literal"),
+        ("[unclosed", "nor a list written as a Python literal"),
     ],
 )
 def test_a_picture_that_cannot_be_found_names_the_sample(cell: Any, message: str, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_picture_that_cannot_be_found_names_the_sample(cell: Any, message: str
     _write(root, [*ROWS[:2], ROWS[2] | {"image": cell}])
     with pytest.raises(DataError, match=message) as found:
         list(opened(task(columns={"images": ["image"]}), root))
-    assert "sample '2'" in str(found.value) or "literal" in message
+    assert "sample '2'" in str(found.value)
 
 
 def test_truncated_pictures_are_found_when_they_are_decoded(tmp_path: Path) -> None:
