@@ -73,6 +73,8 @@ def show_verdict(verdict: Verdict | SpeedVerdict, *, as_json: bool) -> None:
         print_json(verdict_json(verdict))
     else:
         print(verdict.sentence)
+        for warning in getattr(verdict, "warnings", ()):
+            print(f"note: {warning}")
 
 
 def show_board(board: Board, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from evals.compare.batches import halving_notes
+from evals.compare.batches import halving_notes, rounding_notes
 from evals.compare.efficiency import hardware_note, run_ratios, task_ratios
 from evals.compare.evidence import Evidence, Joined, RunLike, join, load_evidence, take_units
 from evals.compare.identity import Mismatch, check_allowed, mismatches, require_comparable
@@ -91,6 +91,7 @@ def _compare_two(a: RunLike, b: RunLike, options: Options, cache: dict[str, Evid
         tasks.append(compared if note else replace(compared, efficiency=task_ratios(a, b, one, two)))
         parts.append(part)
     notes = [line for task in ([] if note else shared) for line in halving_notes((a, b), task)]
+    notes += rounding_notes(a, b, shared)
     averages = [] if missing else parts
     macro, detectable = _overall(averages)
     return Comparison(

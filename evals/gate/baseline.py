@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from evals.compare import Options, compare_runs
+from evals.compare.batches import usual_batch
 from evals.compare.evidence import RunLike
 from evals.compare.identity import mismatches, require_comparable
 from evals.differences import differences
@@ -204,6 +205,7 @@ def _kept_result(result: Mapping[str, Any], kept: Sequence[str]) -> dict[str, An
     short = {key: result.get(key) for key in kept}
     short["statistics"] = {result["headline"]: result["statistics"][result["headline"]]}
     short["categories"] = {name: {} for name in result.get("categories", {})}
+    short["usual_batch"] = usual_batch(result)
     return short
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from evals.compare.batches import rounding_notes
 from evals.compare.efficiency import hardware_note
 from evals.compare.evidence import RunLike, join, load_evidence
 from evals.compare.identity import Mismatch, mismatches, require_comparable
@@ -90,6 +91,7 @@ def judge(baseline: Baseline, candidate: RunLike, *, allow: Collection[str] = ()
         left_out = joined.only_a + joined.only_b + joined.unscored
         if left_out:
             warnings.append(f"{task}: {left_out} rows have no score on both sides and are left out")
+    warnings += rounding_notes(baseline.run, candidate, list(differences))
     guards += category_guards(cells, baseline.margins)
     if not hardware_note(baseline.run, candidate):
         before, after = (run.results.get("efficiency", {}) for run in (baseline.run, candidate))

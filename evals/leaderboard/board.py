@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from evals.compare.batches import board_note
 from evals.compare.evidence import Evidence, RunLike, load_evidence
 from evals.compare.identity import PARTS, check_allowed, mismatches
 from evals.compare.panel import Panel, align, pairwise
@@ -64,7 +65,7 @@ def build_board(
     for group in groups:
         ranked = _group(group, columns, shown, allow)
         built.append(replace(ranked, differs=_differences(groups[0][0], group[0], shown)))
-    return Board(title, columns, tuple(built), tuple(allow), tuple(_notes(built, allow)))
+    return Board(title, columns, tuple(built), tuple(allow), tuple(_notes(built, runs, allow)))
 
 
 def _common_weights(runs: Sequence[RunLike]) -> dict[str, float]:
@@ -276,7 +277,7 @@ def _differences(first: RunLike, other: RunLike, weights: Mapping[str, float]) -
     return tuple(lines)
 
 
-def _notes(groups: Sequence[Group], allow: Collection[str]) -> list[str]:
+def _notes(groups: Sequence[Group], runs: Sequence[RunLike], allow: Collection[str]) -> list[str]:
     notes = []
     if len(groups) > 1:
         notes.append("Entries differ in protocol or data: each group is ranked on its own, never across groups.")
@@ -285,4 +286,6 @@ def _notes(groups: Sequence[Group], allow: Collection[str]) -> list[str]:
     keys = {entry.hardware_key for group in groups for entry in group.entries if entry.hardware_key}
     if len(keys) > 1:
         notes.append("Efficiency was measured on different hardware: compare it only between entries of the same.")
+    if note := board_note(runs):
+        notes.append(note)
     return notes
