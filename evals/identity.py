@@ -24,7 +24,7 @@ from evals.metrics.registry import get_metric
 from evals.records import Question
 from evals.spec.records import TaskSpec
 
-LIBRARIES = ("omnilmm-eval", "torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "scipy")
+LIBRARIES = ("omnilmm-eval", "torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy")
 
 
 def task_identity(spec: TaskSpec, preset: str, samples: str, subset: str | None) -> dict[str, Any]:

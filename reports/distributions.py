@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from evals.statistics.quantiles import rank_below
+
 PERCENTILES = (50, 90, 99)
 MOST_LABELS = 8  # a confusion table of more is no longer read
 UNPARSED_LABEL = "unparsed"
@@ -47,24 +49,9 @@ def percentile(ordered: Sequence[float], percent: int, confidence: float = 0.95)
     n, q = len(ordered), percent / 100
     tail = (1 - confidence) / 2
     value = ordered[max(math.ceil(n * q), 1) - 1]
-    low_rank = _last_rank(n, q, tail)
-    high_rank = n + 1 - _last_rank(n, 1 - q, tail)
+    low_rank, high_rank = rank_below(n, q, tail), n + 1 - rank_below(n, 1 - q, tail)
     low = ordered[low_rank - 1] if low_rank >= 1 else None
     return Percentile(percent, value, low, ordered[high_rank - 1] if high_rank <= n else None)
-
-
-def _last_rank(n: int, q: float, tail: float) -> int:
-    """The largest rank r with P(Binomial(n, q) < r) <= tail; 0 where even the smallest value may be too large."""
-    from evals.statistics.distributions import binomial_cdf  # scipy: 0.3 s that only this needs
-
-    low, high = 0, n
-    while low < high:
-        middle = (low + high + 1) // 2
-        if binomial_cdf(middle - 1, n, q) <= tail:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def distribution(values: Sequence[float]) -> tuple[list[float], list[float]]:

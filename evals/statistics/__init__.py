@@ -1,6 +1,6 @@
 """What can be said about numbers from a sample of questions: intervals, paired differences, power, ranks.
 
-numpy and ``scipy.special`` only. Everything works on the unit vectors of :class:`evals.metrics.base.Statistic`, so
+numpy and the standard library only. Everything works on the unit vectors of :class:`evals.metrics.base.Statistic`, so
 every metric gets the same treatment and nothing is scored twice.
 """
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from evals.statistics.distributions import binomial_cdf
+from evals.statistics.distributions import binomial_cdf, normal_quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,28 @@ def quantile(values: Sequence[float], probability: float, confidence: float = 0.
         return Quantile(probability, None, None, None, n)
     tail = (1 - confidence) / 2
     # The r-th smallest is a lower bound if P(fewer than r values below the percentile) <= tail, and mirrored above.
-    rank_low = _rank(n, probability, tail)
-    rank_high = n + 1 - _rank(n, 1 - probability, tail)
+    rank_low = rank_below(n, probability, tail)
+    rank_high = n + 1 - rank_below(n, 1 - probability, tail)
     low = float(ordered[rank_low - 1]) if rank_low >= 1 else None
     high = float(ordered[rank_high - 1]) if rank_high <= n else None
     return Quantile(probability, float(np.quantile(ordered, probability)), low, high, n)
 
 
-def _rank(n: int, probability: float, tail: float) -> int:
-    """Largest r with P(Bin(n, probability) <= r - 1) <= tail; 0 if none."""
+@lru_cache(maxsize=1024)
+def rank_below(n: int, probability: float, tail: float) -> int:
+    """Largest r with P(Bin(n, probability) < r) <= tail; 0 if none."""
     low, high = 0, n
+    spread = math.sqrt(n * probability * (1 - probability))
+    near = math.floor(n * probability + normal_quantile(tail) * spread)
+    for place in (near - 2, near + 3):  # the normal approximation is seldom further off than that
+        if low < place <= high:
+            low, high = _halves(low, place, high, binomial_cdf(place - 1, n, probability) <= tail)
     while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if binomial_cdf(middle - 1, n, probability) <= tail else (low, middle - 1)
+        place = (low + high + 1) // 2
+        low, high = _halves(low, place, high, binomial_cdf(place - 1, n, probability) <= tail)
     return low
+
+
+def _halves(low: int, place: int, high: int, reached: bool) -> tuple[int, int]:
+    """What is left to search, whether or not the place is still within."""
+    return (place, high) if reached else (low, place - 1)
