@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from model_adapters.omnilmm.decoding import decode, prefill
+from model_adapters.omnilmm.decoding import decode
 from model_adapters.omnilmm.modeling import OmniLMM
 from model_adapters.omnilmm.packing import Row
+from model_adapters.omnilmm.reading import prefill
 
 QUESTION = [{"role": "user", "content": "What is in the image? Describe it in one sentence."}]
 

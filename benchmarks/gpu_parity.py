@@ -72,8 +72,8 @@ def _formats(device: torch.device) -> dict[str, Any]:
 @torch.inference_mode()
 def _logits(model: OmniLMM, pixels: torch.Tensor) -> torch.Tensor:
     """After one question on each picture, (n, vocabulary) fp32 on the CPU."""
-    from model_adapters.omnilmm.decoding import prefill
     from model_adapters.omnilmm.packing import Row
+    from model_adapters.omnilmm.reading import prefill
 
     prompt = model.prompt([{"role": "user", "content": "What is it?"}])
     features = model.image_features(pixels.to(model.device, model.dtype))

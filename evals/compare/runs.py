@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 from evals.compare.batches import halving_notes, rounding_notes
 from evals.compare.efficiency import hardware_note, run_ratios, task_ratios
 from evals.compare.evidence import Evidence, Joined, RunLike, join, load_evidence, take_units
 from evals.compare.identity import Mismatch, check_allowed, mismatches, require_comparable
-from evals.compare.records import CategoryComparison, Comparison, TaskComparison, as_json
+from evals.compare.records import CategoryComparison, Comparison, TaskComparison
 from evals.compare.sentences import overall_sentence, task_sentence, verdict_of
 from evals.errors import ComparisonError
 from evals.statistics import (
@@ -23,9 +22,6 @@ from evals.statistics import (
     macro_mean,
     paired_difference,
 )
-
-if TYPE_CHECKING:
-    from evals.compare.ablation import Ablation
 
 EQUIVALENCE_MARGIN = 0.01  # one point: what most readers would call the same, stated in every output
 CATEGORY_RESAMPLES = 500  # exploratory intervals need no more digits
@@ -230,9 +226,3 @@ def _judged_overall(comparison: Comparison, margin: float) -> Comparison:
         verdict = verdict_of(macro.p, macro.lower(0.05), macro.upper(0.05), macro.value, margin)
     sentence = overall_sentence(verdict, macro, comparison.overall_detectable, margin, why_not)
     return replace(comparison, verdict=verdict, sentence=sentence)
-
-
-def comparison_json(found: Sequence[Comparison], ablation: Ablation | None = None) -> dict[str, Any]:
-    """The document that ``compare --json`` prints and reports read; ``ablation`` is null where runs are no series."""
-    comparisons = [as_json(comparison) for comparison in found]
-    return {"schema_version": 1, "kind": "comparison", "comparisons": comparisons, "ablation": as_json(ablation)}

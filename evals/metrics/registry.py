@@ -70,7 +70,7 @@ def get_metric(name: str, **options: Any) -> Metric:
         module, _, attribute = METRICS[name].partition(":")
         cls = getattr(importlib.import_module(module), attribute)
     elif name.startswith("evaluate:"):  # a metric of that library; its import takes seconds, so only when asked for
-        cls = partial(importlib.import_module("evals.metrics.bridge").FromEvaluate, name)
+        cls = partial(importlib.import_module("evals.metrics.from_evaluate").FromEvaluate, name)
     elif found := [point for point in _installed() if point.name == name]:
         cls = found[0].load()
     else:

@@ -15,9 +15,9 @@ from transformers.generation.configuration_utils import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessor, LogitsProcessorList
 
 from model_adapters.omnilmm.choosing import penalise
-from model_adapters.omnilmm.decoding import prompt_embeddings
 from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.packing import Row
+from model_adapters.omnilmm.reading import prompt_embeddings
 
 
 class OriginalRepetitionPenalty(LogitsProcessor):

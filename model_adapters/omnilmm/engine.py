@@ -2,7 +2,7 @@
 
 A window of requests is tokenised at once and cut into batches (batching.py). A batch decodes its pictures in threads,
 encodes each distinct picture once (features.py keeps them for later batches), reads the shared beginning of its prompts
-once per picture (decoding.py) and decodes greedily or by sampling in a loop of its own; beams go through transformers.
+once per picture (reading.py) and decodes greedily or by sampling in a loop of its own; beams go through transformers.
 
 One request that fails becomes a response that says so. A batch that fails is halved until the culprit is alone; running
 out of device memory is cured on the way.
@@ -37,7 +37,7 @@ from model_adapters.omnilmm.batch_size import BatchSize, Memory, memory_of
 from model_adapters.omnilmm.batching import WINDOW_BATCHES, Asked, fitting, messages_and_image, plan_batches
 from model_adapters.omnilmm.beam_search import beam_search
 from model_adapters.omnilmm.choosing import TokenChoice
-from model_adapters.omnilmm.decoding import Continuation, decode, prefill
+from model_adapters.omnilmm.decoding import Continuation, decode
 from model_adapters.omnilmm.devices import wait_for
 from model_adapters.omnilmm.following import Follower, watch
 from model_adapters.omnilmm.graphs import StepGraphs
@@ -46,6 +46,7 @@ from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
 from model_adapters.omnilmm.packing import Row
 from model_adapters.omnilmm.pictures import PictureEncoder, Pictures
 from model_adapters.omnilmm.prompt import PromptBuilder
+from model_adapters.omnilmm.reading import prefill
 from model_adapters.omnilmm.scoring import choice_log_likelihoods
 from model_adapters.probe import StageClock
 

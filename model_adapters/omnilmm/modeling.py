@@ -23,13 +23,14 @@ from model_adapters.omnilmm.beam_search import beam_search
 from model_adapters.omnilmm.checkpoint import load_weights
 from model_adapters.omnilmm.choosing import TokenChoice
 from model_adapters.omnilmm.config import LanguageConfig, OmniLMMConfig, read_language_config
-from model_adapters.omnilmm.decoding import decode, prefill
+from model_adapters.omnilmm.decoding import decode
 from model_adapters.omnilmm.devices import resolve_device, resolve_dtype
 from model_adapters.omnilmm.image_processing import preprocess
 from model_adapters.omnilmm.language import MiniCPMDecoder, ScaledEmbedding, ScaledHead
 from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
 from model_adapters.omnilmm.packing import Row
 from model_adapters.omnilmm.prompt import Messages, Prompt, PromptBuilder
+from model_adapters.omnilmm.reading import prefill
 from model_adapters.omnilmm.resampler import CrossAttention, Resampler
 from model_adapters.omnilmm.tensor_files import TensorFile
 from model_adapters.omnilmm.tokenizer import OmniTokenizer, load_tokenizer

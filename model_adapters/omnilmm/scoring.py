@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model_adapters.omnilmm.decoding import Prefilled
 from model_adapters.omnilmm.forward import Places, run_layers
 from model_adapters.omnilmm.kv_cache import Columns, additive, visible
 from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.packing import ANY
+from model_adapters.omnilmm.reading import Prefilled
 
 
 def choice_log_likelihoods(

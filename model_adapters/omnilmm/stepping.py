@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +14,7 @@ from model_adapters.omnilmm.graphs import StaticStep, StepGraphs
 from model_adapters.omnilmm.kv_cache import ROOM, Columns, PackedCache, additive, visible
 from model_adapters.omnilmm.language import MiniCPMDecoder
 from model_adapters.omnilmm.packing import ANY
-
-if TYPE_CHECKING:
-    from model_adapters.omnilmm.decoding import Prefilled
+from model_adapters.omnilmm.reading import Prefilled
 
 
 @dataclass(slots=True)

@@ -10,10 +10,11 @@ from benchmarks.gpu_parity import _formats, parity
 from benchmarks.gpu_report import SCENARIOS, requests
 from model_adapters.contract import ModelAdapter, Response
 from model_adapters.omnilmm.adapter import OmniLMMAdapter
-from model_adapters.omnilmm.decoding import decode, prefill
+from model_adapters.omnilmm.decoding import decode
 from model_adapters.omnilmm.graphs import StepGraphs
 from model_adapters.omnilmm.modeling import OmniLMM
 from model_adapters.omnilmm.packing import Row
+from model_adapters.omnilmm.reading import prefill
 
 pytestmark = pytest.mark.gpu
 

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_adapters.contract import GenerationSettings, ImageRef, Request, Turn
-from model_adapters.omnilmm import decoding
+from model_adapters.omnilmm import reading
 from model_adapters.omnilmm.batching import Asked, plan_batches
-from model_adapters.omnilmm.decoding import decode, prefill
+from model_adapters.omnilmm.decoding import decode
 from model_adapters.omnilmm.graphs import StepGraphs
 from model_adapters.omnilmm.modeling import OmniLMM
 from model_adapters.omnilmm.packing import Forest, Row, common_length, pack_rows, plant
 from model_adapters.omnilmm.prompt import Prompt
+from model_adapters.omnilmm.reading import prefill
 
 PROMPTS = st.lists(
     st.lists(st.integers(3, 6), min_size=1, max_size=7).map(lambda ids: (1, *ids)), min_size=1, max_size=9
@@ -110,8 +111,8 @@ def test_packs_of_any_size_continue_as_every_row_alone(
             for row, n in zip(rows, limits, strict=True)
         ]
     assert max(map(len, alone)) > 10
-    monkeypatch.setattr(decoding, "most_nodes", lambda llm: most)
-    monkeypatch.setattr(decoding, "FULL", full)
+    monkeypatch.setattr(reading, "most_nodes", lambda llm: most)
+    monkeypatch.setattr(reading, "FULL", full)
     assert continued(model, rows, features) == alone
     assert continued(model, rows, features, share=False) == alone
 

@@ -11,11 +11,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from model_adapters.omnilmm.config import OmniLMMConfig
-from model_adapters.omnilmm.decoding import decode, prefill
+from model_adapters.omnilmm.decoding import decode
 from model_adapters.omnilmm.layout import OmniLMMLayout
 from model_adapters.omnilmm.modeling import MiniCPM, OmniLMM
 from model_adapters.omnilmm.packing import Row
 from model_adapters.omnilmm.prompt import PromptBuilder
+from model_adapters.omnilmm.reading import prefill
 from model_adapters.omnilmm.tokenizer import load_tokenizer
 
 FEATURES_WITHIN = 2e-5

@@ -12,7 +12,7 @@ from evals.metrics import get_metric
 
 pytest.importorskip("evaluate")
 
-from evals.metrics.bridge import as_evaluate
+from evals.metrics.as_evaluate import as_evaluate
 
 LOCAL = '''
 import datasets
