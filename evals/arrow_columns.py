@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -73,17 +72,28 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 def any_empty(column: pa.ChunkedArray) -> bool:
     """Whether a cell of a column is null or empty text."""
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    return bool(column.null_count or (is_text and pc.any(pc.equal(column, "")).as_py()))
+    if column.null_count:
+        return True
+    wide = pa.types.is_large_string(column.type)
+    is_text = wide or pa.types.is_string(column.type)
+    return is_text and any(_any_empty_text(chunk, np.int64 if wide else np.int32) for chunk in column.chunks)
+
+
+def _any_empty_text(chunk: pa.Array, kind: type[np.integer[Any]]) -> bool:
+    """The same of texts without nulls, from the places where each one ends: ``pyarrow.compute`` costs 25 ms."""
+    ends = np.frombuffer(chunk.buffers()[1], kind)[chunk.offset : chunk.offset + len(chunk) + 1]
+    return bool((ends[1:] == ends[:-1]).any())
 
 
 def nan_as_null(table: pa.Table, names: Container[str]) -> pa.Table:
     """The table with null for "not a number" in these columns: what pandas writes where a cell has no value."""
     for place, field in enumerate(table.schema):
         if field.name in names and pa.types.is_floating(field.type):
+            import pyarrow.compute as pc
+
             missing = pc.is_nan(table.column(place))
             if pc.any(missing).as_py():
-                nothing = pa.scalar(None, field.type)
+                nothing = pa.nulls(1, field.type)[0]  # a scalar made of a Python one imports pandas
                 table = table.set_column(place, field.name, pc.if_else(missing, nothing, table.column(place)))
     return table
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 import run_eval
 
@@ -160,8 +162,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--model", "null", "--data-root", folder, "--out", folder / "run", "--no-report", "--quiet"]
     code, names = modules_after("run", folder / "t.yaml", *options)
     assert code == 0
-    assert not HEAVY & names
+    assert not (HEAVY | {"scipy", "matplotlib"}) & names
     return folder / "run"
+
+
+def test_a_run_over_a_parquet_table_imports_no_pandas(finished: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (finished.parent / "t.jsonl").read_text().splitlines()]
+    parquet.write_table(
+        pyarrow.Table.from_pylist([row | {"id": str(row["id"])} for row in rows]), tmp_path / "t.parquet"
+    )
+    task = json.loads((finished.parent / "t.yaml").read_text())
+    task["data"]["files"] = ["t.parquet"]
+    (tmp_path / "t.yaml").write_text(json.dumps(task))
+    options = ["--model", "null", "--data-root", tmp_path, "--out", tmp_path / "run", "--no-report", "--quiet"]
+    code, names = modules_after("run", tmp_path / "t.yaml", *options)
+    assert code == 0
+    assert not (HEAVY | {"pandas", "scipy", "matplotlib"}) & names
 
 
 @pytest.mark.parametrize(
@@ -183,7 +199,7 @@ def test_commands_about_runs_import_no_model_library(finished: Path, command: st
     runs = [finished, finished] if command == "compare" else [finished]
     code, names = modules_after(command, *runs)
     assert code == 0
-    assert not (HEAVY | {"pandas"}) & names
+    assert not (HEAVY | {"pandas", "scipy"}) & names
 
 
 def test_a_comparison_imports_only_what_reads_runs_and_compares_them(finished: Path) -> None:
