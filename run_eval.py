@@ -319,6 +319,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:  # Python's own exit code for a crash is 1, which says "regression" here
+        if options.debug:
+            raise
+        return _crashed(error)
+
+
+def _crashed(error: Exception) -> int:
+    """Say what nobody foresaw: a file that cannot be used is the user's to mend, anything else a defect."""
+    if isinstance(error, OSError):
+        print(
+            f"error: {error.filename or 'a file'}: {error.strerror or error}. Check path, rights and space.",
+            file=sys.stderr,
+        )
+        return 2
+    import traceback
+
+    traceback.print_exception(error)
+    print(
+        "error: this is a defect of the program, and no verdict. Please report it with the lines above.",
+        file=sys.stderr,
+    )
+    return 2
 
 
 if __name__ == "__main__":

@@ -26,13 +26,17 @@ SCHEMA_VERSION = 1
 
 def _read_json(path: Path, what: str, remedy: str) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        value: dict[str, Any] | Any = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{path} does not exist: {what}. {remedy}") from None
     except ValueError as error:
         raise StoreError(f"{path} is not valid JSON ({error}): {what}. {remedy}") from error
-    version = value.get("schema_version")
-    if version != SCHEMA_VERSION:
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror}. Make it readable, or copy the folder again."
+        ) from error
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if version != SCHEMA_VERSION or not isinstance(value, dict):
         raise StoreError(
             f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}. "
             "Use the program's version that wrote it, or run again."

@@ -100,13 +100,24 @@ def _item(entry: SuiteEntry, options: argparse.Namespace) -> Item:
     if options.limit is not None or options.sample is not None:
         subset = Subset(limit=options.limit, sample=options.sample, seed=options.seed, stratify=options.stratify)
     elif options.ids is not None:
-        subset = Subset(ids=tuple(_lines(options.ids, "--ids", "one sample id a line")))
+        subset = Subset(ids=_ids(options.ids))
+    if options.stratify is not None and options.sample is None:
+        raise SpecError(f"--stratify {options.stratify} says how --sample draws; give --sample N with it.")
     return Item(find_task(entry.task, preset), preset, subset, entry.weight)
+
+
+def _ids(path: Path) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(_lines(path, "--ids", "one sample id a line")))
+    if not found:  # no ids would mean all samples
+        raise SpecError(f"--ids {path}: the file is empty. Give a file with one sample id a line.")
+    return found
 
 
 def _lines(path: Path, option: str, what: str) -> list[str]:
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+        return [line for line in re.split(r"\r\n|\n|\r", path.read_text(encoding="utf-8-sig")) if line]
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{option} {path}: not UTF-8 text ({error.reason}). Give a file with {what}.") from error
     except OSError as error:
         raise SpecError(f"{option} {path}: {error.strerror}. Give a file with {what}.") from error
 

@@ -146,6 +146,8 @@ def _document(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"{file} does not exist. Give the folder that `baseline create` made.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{file} cannot be read: {error}. Restore it from version control.") from error
     except yaml.YAMLError as error:
         raise StoreError(f"{file} is not valid YAML ({error}). Restore it from version control.") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
@@ -231,6 +233,13 @@ def _noise(
     runs: Sequence[RunLike], single_reason: str | None, measured: Mapping[str, Any]
 ) -> dict[str, dict[str, float | None]]:
     """How much the runs differ among themselves: the largest share of changed scores and answers, by task."""
+    names = [(run.manifest["run_id"], run.manifest.get("created")) for run in runs]  # folders may share a name
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SpecError(
+            f"The run {twice[0]} is given twice: a run agrees with itself, so that would measure no noise. "
+            "Give two runs of the model, each in its own folder."
+        )
     known_floor = runs and measured.keys() == runs[0].results["tasks"].keys()
     if not runs or (len(runs) == 1 and not single_reason and not known_floor):
         raise SpecError(

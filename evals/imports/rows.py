@@ -58,6 +58,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
                 return _spreadsheet(path)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Give the file that the suite wrote.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error}).") from error
     raise DataError(f"{path}: files ending in {path.suffix!r} are not known; use jsonl, json, csv, tsv or xlsx.")
@@ -65,7 +67,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
     rows = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
@@ -80,7 +82,7 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
 def _whole(path: Path) -> list[Any] | None:
     """One JSON document under the ending of JSON lines, as some suites write it; None if it is not that."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         return None
     return value if isinstance(value, list) else [value]
@@ -89,7 +91,7 @@ def _whole(path: Path) -> list[Any] | None:
 def _json(path: Path) -> list[dict[str, Any]]:
     """A list of objects, an object of objects, or JSON lines under the wrong ending."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         return _json_lines(path)
     if isinstance(value, dict) and all(isinstance(row, dict) for row in value.values()):

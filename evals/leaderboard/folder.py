@@ -7,6 +7,7 @@ leaderboard.json, .csv, README.md   the board of all entries, written again at e
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -42,11 +43,16 @@ def update_folder(
         StoreError: an entry is damaged, or the folder cannot be written.
         ComparisonError, SpecError: as :func:`evals.leaderboard.board.build_board`; nothing is written then.
     """
-    kept = {run.manifest["run_id"]: run for run in read_folder(folder)}
+    there = read_folder(folder)
+    kept = {run.manifest["run_id"]: run for run in there}
     merged: dict[str, RunLike] = {**kept, **{run.manifest["run_id"]: run for run in runs}}
     board = build_board([merged[name] for name in sorted(merged)], title=title, weights=weights, allow=allow)
     for run in runs:
-        _write_entry(folder / "entries", run)
+        written = _write_entry(folder / "entries", run)
+        for old in there:  # an entry under another name, as older versions gave it
+            if old.manifest["run_id"] == run.manifest["run_id"] and old.path != written:
+                for path in (old.path, _scores_path(old.path)):
+                    path.unlink(missing_ok=True)
     write_json(folder / "leaderboard.json", board_json(board))
     write_bytes(folder / "leaderboard.csv", board_csv(board).encode())
     write_bytes(folder / "README.md", board_markdown(board).encode())
@@ -59,13 +65,20 @@ def read_folder(folder: Path) -> list[FrozenRun]:
 
 
 def _slug(run_id: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", run_id)
+    """A name for a run's files: letters of any script stay, and two runs never share one."""
+    slug = re.sub(r"[^\w.-]", "-", run_id)
+    return slug if slug == run_id else f"{slug}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
 
 
-def _write_entry(entries: Path, run: RunLike) -> None:
+def _scores_path(entry: Path) -> Path:
+    return entry.with_name(entry.name.removesuffix(".json") + ".scores.jsonl.gz")
+
+
+def _write_entry(entries: Path, run: RunLike) -> Path:
     name = _slug(run.manifest["run_id"])
     tasks = list(run.results["tasks"])
-    sha256 = write_scores(entries / f"{name}.scores.jsonl.gz", run, tasks)
+    path = entries / f"{name}.json"
+    sha256 = write_scores(_scores_path(path), run, tasks)
     results = {task: _kept(result) for task, result in run.results["tasks"].items()}
     efficiency = dict(run.results.get("efficiency") or {})
     if speed := measured_speed(run):
@@ -76,7 +89,8 @@ def _write_entry(entries: Path, run: RunLike) -> None:
         "manifest": kept_manifest(run),
         "results": {"tasks": results, "efficiency": efficiency},
     }
-    write_json(entries / f"{name}.json", document)
+    write_json(path, document)
+    return path
 
 
 def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,6 +109,5 @@ def _read_entry(path: Path) -> FrozenRun:
             f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}. Use the version of the "
             "program that wrote it, or add the run again."
         )
-    scores_path = path.with_name(path.name.removesuffix(".json") + ".scores.jsonl.gz")
-    scores = read_scores(scores_path, document["scores_sha256"], document["results"]["tasks"])
+    scores = read_scores(_scores_path(path), document["scores_sha256"], document["results"]["tasks"])
     return FrozenRun(path, document["manifest"], document["results"], scores)

@@ -95,15 +95,17 @@ def score_part(
     """A task's score as a part of the macro mean; ``known`` saves computing its interval again."""
     codes, n_clusters = cluster_codes(clusters)
     value, psi = unit_value(statistic), influence(statistic, codes, n_clusters)
-    if value is None or psi is None:
+    if value is None or psi is None or statistic.value is None:
         return TaskNumber(name, weight, value, None, None, ())
     span = statistic.scale[1] - statistic.scale[0]
     psi = psi / (span if statistic.higher_is_better else -span)
     se: float | None = standard_error(psi)
     if se == 0.0:  # nothing varies: take the error that the interval allows for, as 0 would claim certainty
         known = known or interval(statistic, clusters)
-        width = None if known.low is None or known.high is None else (known.high - known.low) / span
-        se = None if width is None else width / (2 * t_quantile((1 + known.confidence) / 2, n_clusters - 1))
+        se = None
+        if known.low is not None and known.high is not None:  # the farther end counts: at 0 or 1 the nearer is no error
+            reach = max(statistic.value - known.low, known.high - statistic.value) / span
+            se = reach / t_quantile((1 + known.confidence) / 2, n_clusters - 1)
     return TaskNumber(name, weight, value, se, psi, tuple(dict.fromkeys(clusters)))
 
 

@@ -7,6 +7,7 @@ mean, ten or more clusters changed             cluster t, G-1 df         differe
 0/1, one unit a cluster, under 25 discordant   exact mid-p McNemar       (as the row above or below)
 mean, fewer than ten clusters changed          exact sign flip           conservative exact bound
 any other function of sums                     t on the jackknife error  paired BCa cluster bootstrap; bounds by t
+mean, all clusters changed alike               exact sign flip           bound on the clusters not seen
 nothing changed                                1                         conservative exact bound
 =============================================  ========================  ========================================
 
@@ -109,12 +110,17 @@ class Difference:
             return side * self.reach * beta_quantile(1 - alpha, changed + 1, self.n_clusters - changed)
         if self.se is None:
             return None
+        if (
+            self.se == 0.0
+        ):  # as evals.statistics.intervals.constant_interval: clusters not seen may have changed otherwise
+            differing = beta_quantile(1 - alpha, 1, self.n_clusters)
+            return self.value + side * differing * max(self.reach - side * self.value, 0.0)
         return self.value + side * t_quantile(1 - alpha, self.df) * self.se
 
     @property
     def effective_se(self) -> float | None:
         """The error to plan and to combine with: ``se``, or what the exact bound implies where that is larger."""
-        if not self.exact:
+        if not self.exact and self.se != 0.0:
             return self.se
         low, high = self.lower(0.05), self.upper(0.05)
         if low is None or high is None or self.value is None or self.se is None:
@@ -195,7 +201,7 @@ def paired_difference(
     base = replace(base, p=min(1.0, 2 * min(p_fall, p_rise)), p_fall=p_fall, p_rise=p_rise, test=test)
     alpha = (1 - confidence) / 2
     if mean or exact:
-        method = "exact_bound" if exact else "cluster_t"
+        method = "exact_bound" if exact or se == 0.0 else "cluster_t"
         return replace(base, low=base.lower(alpha), high=base.upper(alpha), method=method)
     if not resamples:
         return replace(base, low=base.lower(alpha), high=base.upper(alpha), method="jackknife_t")

@@ -54,6 +54,14 @@ def changed(lost, gained, tasks=TASKS, n=SIZE):
     return {t: flipped(s, lost, gained, 7) if t in tasks else s for t, s in scores.items()}
 
 
+def test_a_run_beside_itself_measures_no_noise(tmp_path):
+    """It agrees with itself in everything; such a baseline would claim a noise floor of 0."""
+    run = run_of(base_scores(50), "base")
+    with pytest.raises(SpecError, match=r"The run base is given twice.*each in its own folder"):
+        create_baseline([run, run], tmp_path / "baseline", "small")
+    assert not (tmp_path / "baseline").exists()
+
+
 def test_the_same_answers_pass(baseline):
     verdict = judge(baseline, run_of(base_scores(), "again"))
     assert (verdict.outcome, verdict.exit_code) == ("PASS", 0)

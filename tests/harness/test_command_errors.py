@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from scripted_adapters import Scripted
@@ -92,12 +94,60 @@ def test_an_unknown_adapter_is_named_with_the_nearest(task: SmallTask, command: 
         (["--preset", "oficial"], ["has no preset 'oficial'"]),
         (["--limit", "0"], ["limit of 0 samples", "at least 1"]),
         (["--ids", "/no/such/file"], ["--ids /no/such/file: No such file"]),
+        (["--ids", "/dev/null"], ["--ids /dev/null: the file is empty"]),
+        (["--stratify", "kind"], ["--stratify kind", "give --sample N"]),
+        (["--sample", "4", "--stratify", "king"], ["no field 'king' to stratify by"]),
     ],
 )
 def test_options_that_are_wrong(task: SmallTask, command: Command, option: list[str], parts: list[str]) -> None:
     code, _, err = command(*run_arguments(task, *option))
     assert code == 2
     assert one_paragraph(err, *parts)
+
+
+@pytest.mark.parametrize("text", ["q00003\nq00001\n", "\ufeffq00003\r\n\r\nq00001\r\n", "q00001\nq00003\nq00001"])
+def test_a_file_of_ids_may_come_from_any_editor(task: SmallTask, command: Command, text: str) -> None:
+    ids = task.folder / "ids.txt"
+    ids.write_bytes(text.encode())
+    assert command(*run_arguments(task, "--ids", ids))[0] == 0
+    answers = (task.folder / "run" / "responses" / "colours.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["sample"] for line in answers) == ["q00001", "q00003"]
+
+
+@pytest.mark.parametrize("content", [None, "[]", "null", '"text"', "{}"])
+def test_what_is_no_run_directory_is_said_in_one_paragraph(
+    tmp_path: Path, command: Command, content: str | None
+) -> None:
+    """A file where a folder is expected, or a manifest that is no mapping."""
+    place = tmp_path / "run"
+    if content is None:
+        place.write_text("a file")
+    else:
+        place.mkdir()
+        (place / "manifest.json").write_text(content)
+    for arguments in (
+        ["score"],
+        ["report"],
+        ["compare", place],
+        ["leaderboard"],
+        ["gate", "--baseline", place, "--candidate"],
+    ):
+        code, _, err = command(*arguments, place)
+        assert code == 2, arguments
+        assert one_paragraph(err, str(place))
+
+
+def test_only_a_regression_ends_with_one(task: SmallTask, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash would end with 1 in Python, which a CI job reads as a verdict."""
+    for error, parts in (
+        (KeyError("x"), ["defect of the program"]),
+        (PermissionError(13, "denied", "f"), ["f: denied"]),
+    ):
+        monkeypatch.setitem(run_eval.COMMANDS, "score", Mock(side_effect=error))
+        code, _, err = command("score", task.folder)
+        assert code == 2
+        assert all(part in err for part in parts)
+        assert ("Traceback" in err) == isinstance(error, KeyError)
 
 
 def test_an_unknown_flag_is_a_usage_error(task: SmallTask, command: Command) -> None:

@@ -144,6 +144,24 @@ def test_a_folder_ranks_newcomers_against_entries_whose_runs_are_gone(tmp_path):
     assert json.loads((tmp_path / "leaderboard.json").read_text())["kind"] == "leaderboard"
 
 
+def test_every_run_keeps_its_own_entry_whatever_it_is_called(tmp_path):
+    names = ["基线", "候选", "a b", "a-b", "a/b", "run.1"]
+    runs = [MemoryRun(name, {"t": MemoryTask(right(60, 0.5, seed))}) for seed, name in enumerate(names)]
+    update_folder(tmp_path, runs)
+    update_folder(tmp_path, runs[:2])
+    assert sorted(run.manifest["run_id"] for run in read_folder(tmp_path)) == sorted(names)
+
+
+def test_an_entry_under_the_name_of_an_older_version_is_replaced(tmp_path):
+    run = MemoryRun("a b", {"t": MemoryTask(right(60, 0.5))})
+    update_folder(tmp_path, [run])
+    for path in list((tmp_path / "entries").iterdir()):
+        path.rename(path.with_name("a-b" + "".join(path.suffixes)))
+    update_folder(tmp_path, [run])
+    assert len(read_folder(tmp_path)) == 1
+    assert len(list((tmp_path / "entries").iterdir())) == 2
+
+
 def test_the_same_entries_give_the_same_bytes(tmp_path):
     for folder in ("one", "two"):
         update_folder(tmp_path / folder, [model("a"), model("b", gained=20)])

@@ -12,7 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from evals.errors import ComparisonError
 from evals.metrics.base import COMBINE, Statistic, mean_statistic
-from evals.statistics import paired_difference
+from evals.statistics import difference_part, macro_mean, paired_difference
 from evals.statistics.distributions import beta_quantile
 from evals.statistics.exact import mcnemar_exact_p, mcnemar_mid_p, mid_p_fall, sign_flip_p_fall
 
@@ -132,6 +132,21 @@ def test_all_answers_moved_alike_is_as_sure_as_its_clusters_allow():
     assert result.test == "sign_flip"
     assert result.p == pytest.approx(2 * 0.5**12)
     assert result.p_rise == pytest.approx(0.5**12)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 0.0), (0.0, 1.0), (0.2, 0.3), (0.9, 0.1)])
+@pytest.mark.parametrize("n", [2, 13, 400])
+def test_answers_that_all_moved_alike_do_not_make_the_difference_certain(a, b, n):
+    """Clusters that were not seen may have moved otherwise: the interval has a width, less with more clusters."""
+    result, larger = compare([a] * n, [b] * n), compare([a] * (2 * n), [b] * (2 * n))
+    assert result.low <= result.value <= result.high
+    assert 0 < larger.high - larger.low < result.high - result.low
+    assert result.low >= -1
+    assert result.high <= 1
+    assert result.effective_se > 0
+    part = difference_part("task", result.gain(), range(n))
+    macro = macro_mean([part])
+    assert macro.lower(0.05) < result.value < macro.upper(0.05)
 
 
 def test_one_cluster_gives_a_difference_without_error():

@@ -143,6 +143,15 @@ def test_a_perfect_task_does_not_make_the_macro_certain():
     assert macro.low < 0.96
 
 
+@pytest.mark.parametrize("score", [0.0, 0.3, 1.0])
+def test_the_macro_of_one_task_without_variation_covers_what_its_interval_covers(score):
+    statistic = mean_statistic("accuracy", [score] * 13)
+    own = interval(statistic, range(13))
+    low, high = macro_mean([score_part("only", statistic, range(13))]).score_interval
+    assert low <= own.low + 1e-12
+    assert high >= own.high - 1e-12
+
+
 def test_an_open_or_reversed_scale_in_the_macro():
     rate = Statistic("wer", (0, 1), np.array([[1.0, 4], [2, 4]]), "ratio", (0.0, math.inf), higher_is_better=False)
     closed = Statistic("wer", (0, 1), np.array([[1.0, 4], [2, 4]]), "ratio", (0.0, 1.0), higher_is_better=False)
