@@ -2,7 +2,8 @@
 """What the harness itself costs: CPU seconds, memory and disk of runs whose model computes nothing.
 
     python benchmarks/harness.py                 # 1, 2,000 and 20,000 samples, the commands, and a bare loop
-    python benchmarks/harness.py --million       # 1,000,000 samples as well (minutes)
+    python benchmarks/harness.py --samples 200000  # that many in the place of 20,000
+    python benchmarks/harness.py --million       # 1,000,000 samples as well, and their report (minutes)
 
 Multiple-choice questions on 500 pictures of 336 x 336, made here from a seed. CPU seconds (user and system, of the
 process and its children) are compared, not wall time, since they hardly depend on what else a machine does. The
@@ -265,18 +266,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--million", action="store_true", help="1,000,000 samples as well (minutes)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the cheapest counts (3)")
+    parser.add_argument("--samples", type=int, default=20_000, help="samples of the largest run (20,000)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["XDG_CACHE_HOME"] = str(folder / "xdg")
         make_pictures(folder / "images")
-        print("\n".join(run_table(folder, (1, 2_000, 20_000), options.repeats)), end="\n\n", flush=True)
-        print("\n".join(look_table(folder, 20_000, options.repeats)), end="\n\n", flush=True)
-        print("\n".join(command_table(folder, 20_000, options.repeats)), flush=True)
+        print("\n".join(run_table(folder, (1, 2_000, options.samples), options.repeats)), end="\n\n", flush=True)
+        print("\n".join(look_table(folder, options.samples, options.repeats)), end="\n\n", flush=True)
+        print("\n".join(command_table(folder, options.samples, options.repeats)), flush=True)
         if options.million:
             print()
-            print("\n".join(run_table(folder, (1_000_000,), 1)))
+            print("\n".join(run_table(folder, (1_000_000,), 1)), flush=True)
+            cost = measure([sys.executable, "run_eval.py", "report", folder / "run1000000"])
+            print(f"| report, 1,000,000 samples | {cost.cpu_s:.2f} | {cost.peak_mb:.0f} |")
 
 
 if __name__ == "__main__":

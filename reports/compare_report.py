@@ -15,7 +15,7 @@ from evals.compare import Ablation, Comparison, comparison_json
 from evals.store import Run
 from reports import compare_tables, figures, page, samples_view
 from reports import format as fmt
-from reports.browsing import first_thumbnail, shared_rows
+from reports.browsing import first_thumbnail
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
 from reports.markdown import true_minus
@@ -23,6 +23,7 @@ from reports.plots import Plot
 from reports.run_report import SCRIPTS, command, identity
 from reports.series import series_view
 from reports.tables import Table, to_csv, to_markdown
+from reports.telling import page_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,10 @@ def html(
     called, short = labels(runs), letters(len(runs))
     names = [f"{letter}: {label}" for letter, label in zip(short, called, strict=True)]
     if browser is None:
-        browser = samples_view.browser_data(shared_rows(runs), lambda sha256: first_thumbnail(runs, sha256))
+        rows = page_rows(runs)
+        browser = samples_view.browser_data(
+            rows.tasks, lambda sha256: first_thumbnail(runs, sha256), left_out=rows.left_out
+        )
     data = {"view": "compare", "runs": names, "samples": browser}
     context = {
         "title": f"{called[0]} and {fmt.sentence_list(called[1:])} compared",

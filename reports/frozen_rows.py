@@ -10,6 +10,7 @@ from evals.records import ScoredSample
 from evals.store import Run
 from reports import samples_view
 from reports.browsing import task_rows
+from reports.telling import page_rows
 
 _SAME = 1e-9
 
@@ -17,10 +18,11 @@ _SAME = 1e-9
 def gate_browser(baseline: FrozenRun, candidate: Run) -> dict[str, Any]:
     """The sample browser's data of a candidate's answers beside a baseline's scores."""
     shared = {name: task for name, task in candidate.results["tasks"].items() if name in baseline.results["tasks"]}
-    rows = {name: candidate.samples(name) for name in shared}
+    found = page_rows([candidate])
+    rows = {task.name: list(task.runs[0].values()) for task in found.tasks if task.name in shared}
     before = {name: baseline_rows(baseline, name, rows[name], str(task.get("metric"))) for name, task in shared.items()}
     tasks = task_rows({"tasks": shared}, [before, rows])
-    return samples_view.browser_data(tasks, candidate.thumbnail, frozen=1)
+    return samples_view.browser_data(tasks, candidate.thumbnail, frozen=1, left_out=found.left_out)
 
 
 def baseline_rows(baseline: FrozenRun, task: str, candidate: Sequence[ScoredSample], metric: str) -> list[ScoredSample]:

@@ -14,10 +14,11 @@ from evals.leaderboard import Board, Entry, Group
 from evals.store import Run
 from reports import format as fmt
 from reports import page, samples_view
-from reports.browsing import SAMPLE_SCRIPTS, first_thumbnail, shared_rows
+from reports.browsing import SAMPLE_SCRIPTS, first_thumbnail
 from reports.leaderboard_plots import Intervals, group_plots, latency_intervals
 from reports.leaderboard_table import group_table
 from reports.tables import Table
+from reports.telling import page_rows
 
 SCRIPTS = ("link.js", "report.js", "leaderboard.js")
 MOST_COMPARED = 6  # models whose answers the sample browser shows side by side, the best ones
@@ -89,7 +90,10 @@ def samples(board: Board, runs: Sequence[Run]) -> tuple[dict[str, Any] | None, l
     shown = [by_id[entry.run] for entry in entries]
     if not shown:
         return None, []
-    browser = samples_view.browser_data(shared_rows(shown), lambda sha256: first_thumbnail(shown, sha256))
+    rows = page_rows(shown)
+    browser = samples_view.browser_data(
+        rows.tasks, lambda sha256: first_thumbnail(shown, sha256), left_out=rows.left_out
+    )
     return (browser, [entry.model for entry in entries]) if browser["kept"]["of_rows"] else (None, [])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from evals.store import Run
 from reports import format as fmt
 from reports import page, run_figures, run_tables, run_words, samples_view, time_tables
-from reports.browsing import SAMPLE_SCRIPTS, fallback_rows, task_rows
+from reports.browsing import SAMPLE_SCRIPTS, fallback_rows
 from reports.garbage import uncollected
 from reports.inputs import headline, title
 from reports.markdown import code as code_block
@@ -23,6 +23,7 @@ from reports.published import published_sentence, published_table
 from reports.session_table import session_table
 from reports.tables import Table, to_csv, to_markdown
 from reports.task_facts import TaskFacts, all_facts
+from reports.telling import page_rows
 
 SCRIPTS = ("link.js", "report.js", *SAMPLE_SCRIPTS)
 
@@ -74,11 +75,10 @@ def command(manifest: Mapping[str, Any]) -> str:
 
 
 def html(run: Run, known: Mapping[str, TaskFacts]) -> str:
-    """The whole page, with every sample that fits in it."""
-    rows = {task: run.samples(task) for task in run.results["tasks"]}
-    tasks = task_rows(run.results, [rows])
-    browser = samples_view.browser_data(tasks, run.thumbnail)
-    return render(run, known, browser, fallback_rows(tasks))
+    """The whole page, with the samples that it may hold."""
+    found = page_rows([run])
+    browser = samples_view.browser_data(found.tasks, run.thumbnail, left_out=found.left_out)
+    return render(run, known, browser, fallback_rows(found.tasks))
 
 
 def render(

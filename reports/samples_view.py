@@ -21,8 +21,8 @@ TEXT_SHARE = 0.6  # of the budget; pictures get what text leaves
 LONGEST_TEXT = 4_000  # characters of one prompt or answer that the page holds
 STORED_EDGE_PX, SMALLEST_EDGE_PX = 384, 160  # pictures are made smaller where the stored ones do not fit
 SMALL_QUALITY = 70
-_ROW_OVERHEAD_BYTES = 60  # brackets, numbers and the group of a row, about
-_ANSWER_OVERHEAD_BYTES = 90
+ROW_OVERHEAD_BYTES = 60  # brackets, numbers and the group of a row, about
+ANSWER_OVERHEAD_BYTES = 90
 
 ROW_FIELDS = ("id", "group", "prompt", "images", "references", "categories", "state", "answers")
 ANSWER_FIELDS = ("text", "extracted", "rule", "score", "parts", "state", "times", "tokens", "failure")
@@ -31,7 +31,8 @@ TIMES = ("image_ms", "vision_ms", "prefill_ms", "decode_ms", "batch_ms", "batch_
 RIGHT, PARTLY, WRONG, UNSCORED, UNPARSED, ERROR = range(6)
 STATE_NAMES = ("right", "partly right", "wrong", "not scored", "unparsed", "error")
 FIELDS = {"row": ROW_FIELDS, "answer": ANSWER_FIELDS, "times": TIMES, "states": STATE_NAMES}
-_INTEREST = {ERROR: 0, UNPARSED: 1, WRONG: 2, PARTLY: 3, UNSCORED: 4, RIGHT: 5}
+INTEREST = {ERROR: 0, UNPARSED: 1, WRONG: 2, PARTLY: 3, UNSCORED: 4, RIGHT: 5}
+CHANGED_BEFORE = 10  # a row whose runs fared differently goes before all others
 
 Thumbnail = Callable[[str], bytes | None]
 
@@ -137,7 +138,7 @@ def _row(
         [pictures.setdefault(sha256, len(pictures)) for sha256 in first.image_hashes],
         [clip(reference) for reference in first.references],
         {clean(column): strings.add(str(value)) for column, value in first.categories.items()} or 0,
-        min((answer[5] for answer in answers if answer), key=_INTEREST.__getitem__),
+        min((answer[5] for answer in answers if answer), key=INTEREST.__getitem__),
         answers,
     ]
 
@@ -166,19 +167,21 @@ def _candidates(tasks: Sequence[TaskRows]) -> list[_Candidate]:
     for index, task in enumerate(tasks):
         for row_id in dict.fromkeys(row_id for run in task.runs for row_id in run):
             present = tuple(run.get(row_id) for run in task.runs)
-            size, states = _ROW_OVERHEAD_BYTES + len(row_id), set()
+            size, states = ROW_OVERHEAD_BYTES + len(row_id), set()
             for sample in present:
                 if sample is None:
                     states.add(-1)
                     continue
                 states.add(state_of(sample, task))
-                size += _ANSWER_OVERHEAD_BYTES + _size(sample.prediction) + sum(map(_size, sample.references))
+                size += ANSWER_OVERHEAD_BYTES + _size(sample.prediction) + sum(map(_size, sample.references))
                 size += _size(sample.extracted) if sample.extracted != sample.prediction else 0
                 size += _size(sample.failure.traceback) if sample.failure else 0
                 if sample.prompt not in seen:
                     seen.add(sample.prompt)
                     size += _size(sample.prompt)
-            interest = min(_INTEREST[state] for state in states if state >= 0) - (10 if len(states) > 1 else 0)
+            interest = min(INTEREST[state] for state in states if state >= 0) - (
+                CHANGED_BEFORE if len(states) > 1 else 0
+            )
             found.append(_Candidate(index, present, interest, size))
     return found
 
@@ -228,7 +231,12 @@ def block(
 
 
 def browser_data(
-    tasks: Sequence[TaskRows], thumbnail: Thumbnail, *, budget: int = PAGE_BUDGET_BYTES, frozen: int = 0
+    tasks: Sequence[TaskRows],
+    thumbnail: Thumbnail,
+    *,
+    budget: int = PAGE_BUDGET_BYTES,
+    frozen: int = 0,
+    left_out: int = 0,
 ) -> dict[str, Any]:
     """Everything the sample browser shows, within ``budget`` bytes of the page.
 
@@ -241,6 +249,7 @@ def browser_data(
         thumbnail: gives the JPEG of an image by its hash, or None where the run kept none.
         budget: bytes that text and pictures may take together.
         frozen: how many of the runs, the first ones, kept scores only and no answers.
+        left_out: rows that there are besides these.
 
     Returns:
         A JSON value: ``strings``, ``pictures`` (base64 or null), ``tasks`` and ``kept``.
@@ -266,7 +275,12 @@ def browser_data(
             }
             for index, task in enumerate(tasks)
         ],
-        "kept": {"rows": len(rows), "of_rows": len(candidates), "pictures": len(encoded), "of_pictures": len(pictures)},
+        "kept": {
+            "rows": len(rows),
+            "of_rows": len(candidates) + left_out,
+            "pictures": len(encoded),
+            "of_pictures": len(pictures),
+        },
     }
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.arrow_columns import read_parquet
 from evals.errors import StoreError
+from evals.samples_file import SamplesFile
 from evals.store import Run
 from reports import distributions
-from reports.distributions import Confusion
+from reports.distributions import MOST_LABELS, Confusion
+from reports.sample_columns import has_rules
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+WANTED = ("timing:batch_ms", "new_tokens", "prediction", "extracted", "rule", "references", "failure")
 TOKENS, CHARACTERS = "tokens", "characters"
 
 
@@ -46,20 +48,23 @@ def facts_of(run: Run, name: str) -> TaskFacts:
     Raises:
         StoreError: the samples file is missing, or has not the columns of this version.
     """
+    import pyarrow.compute as pc
+
     task = run.results["tasks"][name]
-    wanted = ("timing:batch_ms", "new_tokens", "prediction", "extracted", "rule", "references", "failure")
     path = run.scored_path(name)
-    table = read_parquet(path, wanted)
-    missing = [column for column in wanted if column not in table.column_names]
+    file = SamplesFile(path)
+    missing = [column for column in WANTED if column not in file.column_names]
     if missing:
         raise StoreError(
             f"{path} has no column {missing[0]!r}: another version of this program wrote it. "
             f"Run `run_eval.py score {run.path}` to make it again from the answers."
         )
-    extracts = bool(task.get("parse_failures")) or _any_rule(table)
-    lengths, unit = _lengths(table)
-    confusion = _confusion(table) if extracts else None
-    return TaskFacts(_ascending(table.column("timing:batch_ms")), lengths, unit, extracts, confusion)
+    extracts = bool(task.get("parse_failures")) or has_rules(file)
+    lengths, unit = _ascending(file.column("new_tokens")), TOKENS
+    if not lengths:
+        lengths, unit = _ascending(pc.utf8_length(file.column("prediction"))), CHARACTERS
+    confusion = _confusion(file) if extracts else None
+    return TaskFacts(_ascending(file.column("timing:batch_ms")), lengths, unit, extracts, confusion)
 
 
 def all_facts(run: Run) -> dict[str, TaskFacts]:
@@ -74,52 +79,42 @@ def _ascending(column: pa.ChunkedArray) -> tuple[float, ...]:
     return tuple(np.sort(np.concatenate(values)).astype(float).tolist()) if values else ()
 
 
-def _any_rule(table: pa.Table) -> bool:
+def _confusion(file: SamplesFile) -> Confusion | None:
+    """Counts of (reference, extracted) over the rows that were answered; None where a row has several references, or
+    all rows together have too many."""
     import pyarrow.compute as pc
 
-    return bool(pc.min_max(pc.binary_length(table.column("rule")))["max"].as_py())
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for batch in file.batches(["references", "extracted", "failure"]):
+        answered = batch.filter(pc.is_null(batch.column("failure")))
+        references, extracted = answered.column("references"), answered.column("extracted")
+        if any(length.as_py() != 1 for length in pc.unique(pc.list_value_length(references))):
+            listed = references.to_pylist()
+            if any(len(set(each)) != 1 for each in listed):
+                return None
+            pairs = zip((each[0] for each in listed), extracted.to_pylist(), strict=True)
+            counts.update(pairs)
+        else:
+            counts.update(_counted(pc.list_flatten(references), extracted))
+        if len({reference for reference, _ in counts}) > MOST_LABELS:
+            return None
+    return distributions.confusion((right, said, count) for (right, said), count in counts.items())
 
 
-def _lengths(table: pa.Table) -> tuple[tuple[float, ...], str]:
-    """Tokens where some are known, else characters of the answers."""
-    import pyarrow.compute as pc
-
-    if tokens := _ascending(table.column("new_tokens")):
-        return tokens, TOKENS
-    return _ascending(pc.utf8_length(table.column("prediction"))), CHARACTERS
-
-
-def _confusion(table: pa.Table) -> Confusion | None:
-    """Counts of (reference, extracted) over the rows that were answered; None where a row has several references."""
-    import pyarrow.compute as pc
-
-    answered = table.select(["references", "extracted"]).filter(pc.is_null(table.column("failure")))
-    if not answered.num_rows:
-        return None
-    lengths = pc.min_max(pc.list_value_length(answered.column("references"))).as_py()
-    if lengths["min"] == lengths["max"] == 1:
-        return distributions.confusion(
-            _counted(pc.list_flatten(answered.column("references")), answered.column("extracted"))
-        )
-    references = answered.column("references").to_pylist()
-    if any(len(set(each)) != 1 for each in references):
-        return None
-    extracted = answered.column("extracted").to_pylist()
-    return distributions.confusion((each[0], said, 1) for each, said in zip(references, extracted, strict=True))
-
-
-def _counted(left: pa.ChunkedArray, right: pa.ChunkedArray) -> Iterator[tuple[str, str | None, int]]:
+def _counted(left: pa.Array, right: pa.Array) -> dict[tuple[str, str | None], int]:
     """How often each pair of texts occurs. (Arrow's own grouping imports pandas.)"""
     one, two = _coded(left), _coded(right)
     codes, counts = np.unique(one[0] * len(two[1]) + two[0], return_counts=True)
+    found = {}
     for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
         first, second = divmod(code, len(two[1]))
-        yield str(one[1][first]), two[1][second], count
+        found[str(one[1][first]), two[1][second]] = count
+    return found
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str | None]]:
+def _coded(column: pa.Array) -> tuple[NDArray[np.int64], list[str | None]]:
     """Texts as numbers into a list of the different ones, null among them."""
     import pyarrow.compute as pc
 
-    encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
+    encoded = pc.dictionary_encode(column, null_encoding="encode")
     return np.from_dlpack(encoded.indices).astype(np.int64), encoded.dictionary.to_pylist()
