@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.errors import StoreError
+from evals.json_lines import decode_line
 from evals.records import Answer
 from model_adapters.contract import Failure, Timing, Usage
 
@@ -33,6 +34,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 # A request may cost a millionth of a unit of money; of a time, tenths of a microsecond are enough.
 _USAGE = tuple(f.name for f in fields(Usage))
 _TIMING = tuple(f.name for f in fields(Timing))
+_NO_USAGE, _NO_TIMING = Usage(), Timing()
 
 
 def _sparse(record: Usage | Timing, names: tuple[str, ...], digits: int) -> dict[str, Any]:
@@ -78,8 +80,8 @@ def decode_answer(line: dict[str, Any]) -> Answer:
         finish=line.get("finish", "stop"),
         choice_scores=tuple(line["choice_scores"]) if "choice_scores" in line else None,
         choice_tokens=tuple(line["choice_tokens"]) if line.get("choice_tokens") else None,
-        usage=Usage(**line.get("usage", {})),
-        timing=Timing(**line.get("timing", {})),
+        usage=Usage(**line["usage"]) if "usage" in line else _NO_USAGE,
+        timing=Timing(**line["timing"]) if "timing" in line else _NO_TIMING,
         failure=Failure(**line["failure"]) if "failure" in line else None,
         cached=line.get("cached", False),
     )
@@ -95,7 +97,7 @@ def _lines(path: Path, read: Callable[[int, dict[str, Any]], T]) -> Iterator[T]:
             if not raw.endswith(b"\n"):
                 return
             try:
-                found = read(offset, json.loads(raw))
+                found = read(offset, decode_line(raw))
             except (ValueError, KeyError, TypeError) as error:
                 raise _damaged(f"{path}:{number}", error) from error
             yield found
@@ -166,7 +168,7 @@ class JournalIndex:
         if self._file is None or place == len(self._keys) or self._keys[place] != key:
             return None
         try:
-            answer = decode_answer(json.loads(_line_at(self._file.fileno(), self._offsets[place])))
+            answer = decode_answer(decode_line(_line_at(self._file.fileno(), self._offsets[place])))
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(f"{self._path}, at byte {self._offsets[place]},", error) from error
         return answer if answer.request_id == request_id else None
