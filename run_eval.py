@@ -337,7 +337,8 @@ def _crashed(error: Exception) -> int:
 
     traceback.print_exception(error)
     print(
-        "error: this is a defect of the program, and no verdict. Please report it with the lines above.",
+        "error: the command broke off, which is no verdict. A file that was edited by hand may be the cause (`score` "
+        "makes results again); if none was, this is a defect of the program: please report it with the lines above.",
         file=sys.stderr,
     )
     return 2

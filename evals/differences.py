@@ -11,6 +11,8 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
     lines: list[str] = []
     for key in sorted(set(ours) | set(theirs)):
         a, b = ours.get(key), theirs.get(key)
+        if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+            a, b = ({str(i): item for i, item in enumerate(items)} for items in (a, b))
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             lines += differences(a, b, f"{prefix}{key}.")
         elif a != b:

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from evals.extract import extractor_version
 from evals.files import sha256_json
 from evals.metrics.registry import get_metric
 from evals.records import Question
@@ -59,12 +60,13 @@ def samples_hash(questions: Iterable[Question]) -> str:
 
 
 def scorer_identity(spec: TaskSpec) -> dict[str, Any]:
-    """Metrics with versions and options, and the extractor."""
+    """Metrics with versions and options, and the extractor with the version of its rules where they changed."""
     metrics = [
         {"name": use.name, "version": get_metric(use.name, **use.options).version, "options": dict(use.options)}
         for use in spec.metrics
     ]
-    return {"metrics": metrics, "extractor": spec.extractor}
+    version = extractor_version(spec.extractor)
+    return {"metrics": metrics, "extractor": spec.extractor} | ({"extractor_version": version} if version > 1 else {})
 
 
 def environment(device: Mapping[str, Any]) -> dict[str, Any]:

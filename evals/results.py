@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.files import canonical_json
+from evals.identity import scorer_identity
 from evals.journal import JournalIndex
 from evals.metrics.base import Statistic
 from evals.questions import read_questions
@@ -50,7 +53,17 @@ def score_run(run: Run) -> dict[str, Any]:
         "efficiency": manifest.get("efficiency", {}),
     }
     run.write_results(results)
+    _note_scorers(run)
     return results
+
+
+def _note_scorers(run: Run) -> None:
+    """Put into the run's identity what scores it now: another version of the program may have scored it before."""
+    identity = copy.deepcopy(run.manifest["identity"])
+    for name, stored in run.manifest["tasks"].items():
+        identity["tasks"][name]["scorer"] = scorer_identity(build_stored(TaskSpec, stored["spec"]))
+    if canonical_json(identity) != canonical_json(run.manifest["identity"]):
+        run.write_manifest(run.manifest | {"identity": identity})
 
 
 def _score(run: Run, spec: TaskSpec) -> ScoredTask:

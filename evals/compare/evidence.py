@@ -98,8 +98,27 @@ def load_evidence(run: RunLike, task: str) -> Evidence:
     """Read a task's units from a run's scored samples.
 
     Raises:
-        StoreError: the run has not been scored, lacks the task, or its samples do not hold the headline statistic.
+        StoreError: the run has not been scored, lacks the task, or its results are not those of its samples: one of the
+            two was edited by hand.
     """
+    remedy = f"Run `run_eval.py score {run.path}` to make them from the answers again."
+    try:
+        evidence = _load(run, task)
+        told = run.results["tasks"][task]["statistics"][evidence.statistic.name]["value"]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise StoreError(
+            f"{run.path}: its results do not hold what a comparison reads of task {task!r} ({error!r}). {remedy}"
+        ) from error
+    found = evidence.statistic.value
+    if (told is None) != (found is None) or not math.isclose(told or 0.0, found or 0.0, rel_tol=1e-9, abs_tol=1e-9):
+        raise StoreError(
+            f"{run.path}: its results say that {evidence.statistic.name} of task {task!r} is {told}, but its samples "
+            f"give {found}. One of them was edited or comes from elsewhere. {remedy}"
+        )
+    return evidence
+
+
+def _load(run: RunLike, task: str) -> Evidence:
     result = run.results["tasks"].get(task)
     if result is None:
         known = ", ".join(run.results["tasks"])

@@ -52,7 +52,10 @@ def require_comparable(found: Sequence[Mismatch], allow: Collection[str], a: str
         listed = "; ".join(f"task {m.task}: {m.part} differs ({m.detail})" for m in refused[:8])
         more = f"; and {len(refused) - 8} more" if len(refused) > 8 else ""
         parts = ",".join(dict.fromkeys(m.part for m in refused))
+        again = (
+            " score both again (`run_eval.py score`) if only the scorer's version differs;" if "scorer" in parts else ""
+        )
         raise ComparisonError(
-            f"{a} and {b} must not be compared: {listed}{more}. Run both with the same settings; or, if this is the "
-            f"difference that you want to measure, say so with --allow {parts}."
+            f"{a} and {b} must not be compared: {listed}{more}. Run both with the same settings;{again} or, if this is "
+            f"the difference that you want to measure, say so with --allow {parts}."
         )

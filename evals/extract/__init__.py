@@ -1,5 +1,5 @@
 """Reading an answer out of a reply: deterministic, apart from scoring, never a guess."""
 
-from evals.extract.registry import EXTRACTORS, Extractor, get_extractor
+from evals.extract.registry import EXTRACTORS, Extractor, extractor_version, get_extractor
 
-__all__ = ["EXTRACTORS", "Extractor", "get_extractor"]
+__all__ = ["EXTRACTORS", "Extractor", "extractor_version", "get_extractor"]

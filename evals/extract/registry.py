@@ -35,6 +35,17 @@ EXTRACTORS: dict[str, str] = {
     "yes_no": "evals.extract.yes_no:yes_no",
 }
 
+# Raised whenever a rule can read a reply otherwise than before; 1 where it never did.
+VERSIONS: dict[str, int] = {
+    "robust": 2,  # traditional Chinese, "【答案】B", "B。" in front
+    "yes_no": 2,  # traditional Chinese, "并没有"
+}
+
+
+def extractor_version(name: str) -> int:
+    """The version of an extractor's rules, part of a result's identity."""
+    return VERSIONS.get(name, 1)
+
 
 def get_extractor(name: str) -> Extractor:
     """An extractor by name. Raises :class:`SpecError` with the nearest name if unknown."""

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evals.extract.option_text import match_option_text
-from evals.extract.text import clean_reply, fold, option_map
+from evals.extract.text import clean_reply, fold, option_map, simplified
 from evals.extract.yes_no import yes_no
 
 Extraction = tuple[str | None, str]
@@ -57,15 +57,16 @@ _STATED = [
         re.IGNORECASE,
     ),
     re.compile(
-        r"(?:答案|正解|选项|正确的|选择|选|应是|应该是|认为是|觉得是|因此|所以|答|答え)\s*"
+        r"(?:答案|正解|选项|正确的|选择|选|应是|应该是|认为是|觉得是|因此|所以|答|答え)[】\]]?\s*"
         rf"(?:应该|应当|应|就)?\s*(?:是|为|选|は)?\s*[:,]?\s*(?:选项|选择)?\s*({_LIST})"
     ),
 ]
 _LEADING = re.compile(
-    r"(?:\((?P<bracket>[A-Za-z])\)|\[(?P<square>[A-Za-z])\]|(?P<marked>[A-Za-z])\s?[.):,、\]](?=\s|\D)|(?P<line>[A-Za-z])(?=\n)"
+    r"(?:\((?P<bracket>[A-Za-z])\)|\[(?P<square>[A-Za-z])\]|(?P<marked>[A-Za-z])\s?[.。):,、\]](?=\s|\D)|(?P<line>[A-Za-z])(?=\n)"
     r"|(?P<word>[B-HJ-Z])(?=\s)|(?P<article>[AI])(?=\s(?:is|because|since|as|was|seems)\b))\s*(?P<rest>.*)",
     re.DOTALL,
 )
+_CALLED = re.compile(r"[^\w]*([A-Za-z])\s?(?:选项|项)\W*")  # "B选项": option B
 # "A, B and C." as the whole statement, or two letters with a word between them whatever follows.
 _JOINED_IN_FRONT = re.compile(
     rf"{_LIST}(?=\s*(?:$|[.\n]))|[(\[]?{_LETTER}[)\]]?\s*(?:and|or|&|/|和|或|与)\s*[(\[]?[A-Z](?![A-Za-z0-9])",
@@ -96,7 +97,7 @@ def robust(text: str, choices: Mapping[str, Any] | Sequence[Any] | None = None, 
         ``no_answer``.
     """
     options = option_map(choices)
-    reply = clean_reply(text)
+    reply = simplified(clean_reply(text))
     if not reply:
         return None, "empty"
     letters = {letter.upper(): letter for letter in options if len(letter) == 1}
@@ -123,6 +124,9 @@ def _whole_reply(reply: str, letters: dict[str, str], options: dict[str, str]) -
     bare = [c for c in reply if c.isalnum()]
     if len(bare) == 1 and bare[0].upper() in letters and bare[0].isascii() and len(reply) <= 12:
         return letters[bare[0].upper()], "letter"
+    called = _CALLED.fullmatch(reply)
+    if called and called[1].upper() in letters:
+        return letters[called[1].upper()], "letter"
     texts, folded = {letter: fold(text) for letter, text in options.items()}, fold(reply)
     same = [letter for letter, text in texts.items() if text and text == folded]
     if same:

@@ -19,6 +19,19 @@ _OUTER_START = re.compile(rf"^(?:[{re.escape(_OUTER)}]|(?:a|an|the) )+")
 _LINE_ENDS = re.compile(r"\r\n?|[\v\f\u0085\u2028\u2029]")
 
 
+# Traditional characters of the words that Chinese replies state an answer with, and their simplified forms, in which
+# the rules are written. Options are read the same way, so that a text and the option it names stay equal.
+_TRADITIONAL = str.maketrans(
+    "對錯誤確沒無會圖畫選擇項應該為並認覺這個與終後從當請斷題裡裏說實問",
+    "对错误确没无会图画选择项应该为并认觉这个与终后从当请断题里里说实问",
+)
+
+
+def simplified(text: str) -> str:
+    """The text with the traditional characters of answering words as simplified ones; same length, idempotent."""
+    return text.translate(_TRADITIONAL)
+
+
 def clean_reply(text: str) -> str:
     """The reply as a reader sees it: no reasoning block, markup, quotes or invisible characters; full width folded.
 
@@ -43,5 +56,5 @@ def option_map(choices: Mapping[str, Any] | Sequence[Any] | None) -> dict[str, s
 
 def fold(text: str) -> str:
     """A text for comparing option texts: cleaned, case-folded, blanks single, outer punctuation and article gone."""
-    folded = unicodedata.normalize("NFKC", " ".join(clean_reply(text).casefold().split()))
+    folded = unicodedata.normalize("NFKC", " ".join(simplified(clean_reply(text)).casefold().split()))
     return _OUTER_START.sub("", folded.rstrip(_OUTER))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from evals.extract.text import clean_reply
+from evals.extract.text import clean_reply, simplified
 
 _YES = r"(?:yes|yeah|yep|yup)"
 _NO = r"(?:no|nope|nah)"
@@ -32,7 +32,9 @@ _THERE_IS_NO = re.compile(
     r"^(?:在?(?:图|画)(?:片|像|面)?(?:中|里|上)?)(?:并)?(?:没有|不存在)"
 )
 _CHINESE_UNSURE = re.compile(r"^(?:不确定|不知道|不清楚|不能|无法|是否|是不是|有没有|抱歉|对不起)")
-_CHINESE_NO = re.compile(r"^(?:不是|否|没有|不存在|不对|错误|错|不正确|不会|不可以|不$|不[,。.]|无$|没(?!错))")
+_CHINESE_NO = re.compile(
+    r"^(?:不是|否|没有|并没有|并不存在|并不是|不存在|不对|错误|错|不正确|不会|不可以|不$|不[,。.]|无$|没(?!错))"
+)
 _CHINESE_YES = re.compile(
     r"^(?:是的|是(?:$|[,。.!\s])|对(?:$|的|[,。.!\s])|正确|没错|有(?:$|的|[,。.!\s])|存在(?:$|[,。.!\s])|会(?:$|的|[,。.!\s])|可以(?:$|[,。.!\s]))"
 )
@@ -50,7 +52,7 @@ def yes_no(text: str, **_context: Any) -> tuple[str | None, str]:
         ``empty``, ``both`` or ``neither``. "Yes, there is no cat" is yes (it leads with its answer); "Yes, the
         answer is no" is both.
     """
-    reply = _OPTION_LABEL.sub("", clean_reply(text).casefold()).strip(" '([{-#>_").rstrip(" ')]}_")
+    reply = _OPTION_LABEL.sub("", simplified(clean_reply(text)).casefold()).strip(" '([{-#>_").rstrip(" ')]}_")
     if not any(c.isalnum() for c in reply):
         return None, "empty"
     bare = " ".join(re.sub(r"[.,!?;:。，！]", " ", reply).split())

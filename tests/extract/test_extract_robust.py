@@ -206,6 +206,65 @@ def test_both_and_neither_are_no_answer(reply: str, reason: str) -> None:
     assert yes_no(reply) == (None, reason)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "答案是B",
+        "答案应该是B",
+        "答案为B",
+        "选B",
+        "应选B",
+        "故选：B",
+        "我选择B",
+        "选项B正确",
+        "【答案】B",
+        "B选项",
+        "B。因为它在左边",
+        "答案應該是B",
+        "答案為Ｂ",
+        "選B",
+        "應選B",
+        "故選：Ｂ",
+        "我選擇B",
+        "選項B正確",
+        "【答案】Ｂ",
+        "B項",
+        "Ｂ。因為它在左邊",
+    ],
+)
+def test_chinese_statements_are_read_in_both_scripts(reply: str) -> None:
+    assert robust(reply, choices=COLOURS)[0] == "B"
+
+
+@pytest.mark.parametrize(
+    ("simple", "traditional", "value"),
+    [
+        ("对", "對", "yes"),
+        ("对的", "對的", "yes"),
+        ("没错", "沒錯", "yes"),
+        ("正确", "正確", "yes"),
+        ("会", "會", "yes"),
+        ("没有", "沒有", "no"),
+        ("并没有", "並沒有", "no"),
+        ("错误", "錯誤", "no"),
+        ("不对", "不對", "no"),
+        ("无", "無", "no"),
+        ("图中没有狗", "圖中沒有狗", "no"),
+        ("答案应该是否", "答案應該是否", "no"),
+        ("有没有", "有沒有", None),
+        ("无法判断", "無法判斷", None),
+        ("不确定", "不確定", None),
+    ],
+)
+def test_yes_and_no_are_read_in_both_scripts(simple: str, traditional: str, value: str | None) -> None:
+    assert (yes_no(simple)[0], yes_no(traditional)[0]) == (value, value)
+
+
+def test_options_in_traditional_characters_are_found_by_their_text() -> None:
+    assert robust("圖中是無線電。", choices=["電視", "無線電"]) == ("B", "option_text_mention")
+    assert robust("確認", choices=["確認", "取消"])[0] == "A"
+
+
 @settings(max_examples=200, deadline=None)
 @given(REPLIES, st.one_of(st.none(), st.just(ANIMALS), st.lists(st.text(max_size=8), min_size=1, max_size=6)))
 def test_any_reply_gives_an_offered_letter_or_none(reply: str, choices: object) -> None:

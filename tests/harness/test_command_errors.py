@@ -12,6 +12,7 @@ from small_tasks import SmallTask, small_task
 
 import run_eval
 from evals.cli.printing import print_table
+from evals.metrics.exact import ExactMatch
 from evals.runner import execute
 from model_adapters.registry import ADAPTERS
 
@@ -140,7 +141,7 @@ def test_what_is_no_run_directory_is_said_in_one_paragraph(
 def test_only_a_regression_ends_with_one(task: SmallTask, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash would end with 1 in Python, which a CI job reads as a verdict."""
     for error, parts in (
-        (KeyError("x"), ["defect of the program"]),
+        (KeyError("x"), ["no verdict", "please report"]),
         (PermissionError(13, "denied", "f"), ["f: denied"]),
     ):
         monkeypatch.setitem(run_eval.COMMANDS, "score", Mock(side_effect=error))
@@ -269,6 +270,48 @@ def test_a_damaged_run_is_not_scored(
     assert code == 2
     assert one_paragraph(err, *parts)
     assert (task.folder / "run" / "results.json").read_bytes() == before
+
+
+def test_a_score_that_was_edited_by_hand_is_not_compared(task: SmallTask, command: Command) -> None:
+    for name in ("run", "other"):
+        execute(task.job(task.folder / name), Scripted)
+    path = task.folder / "run" / "results.json"
+    results = json.loads(path.read_text())
+    results["tasks"]["colours"]["statistics"]["exact_match"]["value"] += 0.25
+    path.write_text(json.dumps(results))
+    for arguments in (["compare", task.folder / "other"], ["leaderboard", task.folder / "other"]):
+        code, _, err = command(*arguments, task.folder / "run")
+        assert code == 2
+        assert one_paragraph(err, "its results say that exact_match", "its samples give", "run_eval.py score")
+    assert command("score", task.folder / "run")[0] == 0
+    assert command("compare", task.folder / "other", task.folder / "run")[0] == 0
+
+
+def test_results_without_a_part_are_refused_with_the_remedy(task: SmallTask, command: Command) -> None:
+    execute(task.job(task.folder / "run"), Scripted)
+    path = task.folder / "run" / "results.json"
+    results = json.loads(path.read_text())
+    del results["tasks"]["colours"]["statistics"]["exact_match"]["scale"]
+    path.write_text(json.dumps(results))
+    code, _, err = command("compare", task.folder / "run", task.folder / "run")
+    assert code == 2
+    assert one_paragraph(err, "task 'colours'", "scale", "run_eval.py score")
+
+
+def test_scoring_again_notes_which_scorer_gave_the_numbers(
+    task: SmallTask, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run scored by a newer metric is not compared with one that an older version scored, until both are."""
+    for name in ("old", "new"):
+        execute(task.job(task.folder / name), Scripted)
+    runs = [task.folder / name for name in ("old", "new")]
+    monkeypatch.setattr(ExactMatch, "version", "2")
+    assert command("score", runs[1])[0] == 0
+    code, _, err = command("compare", *runs)
+    assert code == 4
+    assert one_paragraph(err, "scorer differs", "'1' → '2'")
+    assert command("score", runs[0])[0] == 0
+    assert command("compare", *runs)[0] == 0
 
 
 def test_scoring_again_writes_the_same_bytes(task: SmallTask, command: Command) -> None:
