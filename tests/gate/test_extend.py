@@ -96,6 +96,17 @@ def test_a_run_without_a_command_of_its_own_is_not_extended_and_says_why(
     assert "join its shards again" in said
 
 
+def test_the_command_prints_what_to_read_with_care(
+    task: SmallTask, baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = run(task, tmp_path / "few", "--limit", 60)
+    capsys.readouterr()
+    assert run_eval.main(["gate", "--baseline", str(baseline), "--candidate", str(few), "--allow", "data"]) == 3
+    first, *notes = capsys.readouterr().out.splitlines()
+    assert first.startswith("INCONCLUSIVE")
+    assert f"note: {task.name}: 840 rows have no score on both sides and are left out" in notes
+
+
 def test_a_conclusive_verdict_asks_nothing(task: SmallTask, baseline: Path, tmp_path: Path) -> None:
     whole = run(task, tmp_path / "all")
     assert gate(baseline, whole, "--extend") == 0

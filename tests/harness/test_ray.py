@@ -76,6 +76,17 @@ def test_an_actor_killed_in_the_middle_costs_what_was_in_flight_and_nothing_else
     )
 
 
+def test_an_actor_whose_memory_was_full_says_so_and_the_session_names_the_executor(
+    task: SmallTask, cluster: None
+) -> None:
+    done = actors(task.job(task.folder / "run"), 1, "roomy", fits=3, batch_size=8, is_auto=True)
+    halved = done.results["tasks"]["colours"]["batch_halved"]
+    assert [(h["answered"], h["batch_size"]) for h in halved] == [(0, 4), (0, 2)]
+    (session,) = done.run.manifest["sessions"]
+    assert (session["executor"], session["workers"], session["batch_size"]) == ("ray", 1, 2)
+    assert done.results["efficiency"]["auto_batch_size"] == 2
+
+
 def test_a_sample_that_kills_its_actor_is_one_error_record(task: SmallTask, cluster: None) -> None:
     log = task.folder / "asked.log"
     done = actors(task.job(task.folder / "run"), 2, "deadly", poison="q00017", how="exit", batch_size=4, log=str(log))
