@@ -5,23 +5,27 @@
     python benchmarks/gpu_report.py --out small --small --device cpu   # a small model: is the script whole?
 
 Needs torch, transformers and what they bring, nothing else: without Pillow the pictures come decoded and squashed, and
-the report says so. Writes OUT/gpu_report.json and OUT/gpu_report.md; each scenario is written down as soon as it is
-measured. Within 10 minutes on an H200-class card: --seconds bounds the window of each scenario.
+the report says so; without nvidia-ml-py the driver's own library tells energy, clocks and versions. Writes
+OUT/gpu_report.json and OUT/gpu_report.md; each scenario is written down as soon as it is measured. Within 10 minutes on
+an H200-class card: --seconds bounds the window of each scenario, and variants for which no time is left are skipped and
+said.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import hashlib
 import itertools
 import json
+import os
 import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +33,18 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
-import numpy as np  # noqa: E402
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the program does: waiting threads leave the cores to others
+
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
-from benchmarks.gpu_limits import limit_per_s, peaks_of  # noqa: E402
+from benchmarks.gpu_card import card_of  # noqa: E402
+from benchmarks.gpu_limits import Peaks, limits_of, peaks_of  # noqa: E402
 from benchmarks.gpu_parity import parity  # noqa: E402
-from model_adapters.contract import GenerationSettings, ImageRef, Request, Response, Turn  # noqa: E402
+from benchmarks.gpu_scenarios import SCENARIOS, Scenario, requests, small_scenarios  # noqa: E402
+from benchmarks.gpu_variants import Variant, reached_peaks, variants  # noqa: E402
+from evals.perf.nvml import THROTTLED, Nvml, reason_names  # noqa: E402
+from model_adapters.contract import Response  # noqa: E402
 from model_adapters.omnilmm.config import OmniLMMConfig  # noqa: E402
 from model_adapters.omnilmm.engine import Engine, EngineOptions  # noqa: E402
 from model_adapters.omnilmm.modeling import OmniLMM  # noqa: E402
@@ -48,104 +57,35 @@ ORIGINAL = EngineOptions(
 )
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """What is asked, and how.
+def run_scenario(
+    scenario: Scenario,
+    model: OmniLMM,
+    seconds: float,
+    card: Nvml | None = None,
+    options: EngineOptions | None = None,
+    prepare: Callable[[Engine], None] = lambda engine: None,
+) -> dict[str, Any]:
+    """Warm up, then answer for at least ``seconds``; whole batches only.
 
-    Attributes:
-        text_tokens: of a question, about.
-        shared_tokens: of these, how many begin all questions on a picture.
-        new_tokens: of each answer; the end token is ignored.
-        questions: on one picture.
-        batch: rows at a time.
-        by_likelihood: one-letter choices from one pass.
-        is_original: the original way instead.
+    Args:
+        card: asked for energy and clocks.
+        options, prepare: of the engine, where a variant differs.
     """
-
-    name: str
-    text_tokens: int
-    new_tokens: int
-    batch: int
-    questions: int = 1
-    shared_tokens: int = 0
-    by_likelihood: bool = False
-    is_original: bool = False
-
-
-SCENARIOS = (
-    Scenario("short answer, batch 1", 60, 3, 1),
-    Scenario("decode, batch 1 (TPOT)", 60, 64, 1),
-    Scenario("short answer, batch 64", 60, 3, 64),
-    Scenario("letter by likelihood, batch 64", 120, 1, 64, by_likelihood=True),
-    Scenario("caption of 30 tokens, batch 64", 60, 30, 64),
-    Scenario("OCR of 100 tokens, batch 64", 60, 100, 64),
-    Scenario("18 questions on one picture", 25, 2, 252, questions=18),
-    Scenario("circular, 4 rotations", 120, 1, 256, questions=4, shared_tokens=40),
-    Scenario("original way, short answer", 60, 3, 1, is_original=True),
-    Scenario("original way, caption of 30 tokens", 60, 30, 1, is_original=True),
-    Scenario("original way, OCR of 100 tokens", 60, 100, 1, is_original=True),
-)
-
-
-class Square:
-    """A decoded picture of the model's own size, for machines without Pillow."""
-
-    mode = "RGB"
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self._pixels = pixels
-        self.size = pixels.shape[:2]
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        return self._pixels
-
-
-@dataclass(frozen=True, slots=True)
-class NoisePicture(ImageRef):
-    """Noise, another for each number; made when it is opened, as a file would be decoded then."""
-
-    number: int = 0
-    side: int = 448
-
-    def open(self) -> Any:
-        rng = np.random.default_rng(self.number)
-        blocks = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        return Square(blocks.repeat(self.side // 8, axis=0).repeat(self.side // 8, axis=1))
-
-
-def pictures(side: int, seed: int) -> Iterator[ImageRef]:
-    """Endless distinct pictures."""
-    for number in itertools.count(seed * 10_000_000):
-        name = hashlib.sha256(str(number).encode()).hexdigest()
-        yield NoisePicture(name, f"noise {number}", bytes, number, side)
-
-
-def requests(scenario: Scenario, model: OmniLMM, seed: int) -> Iterator[Request]:
-    """Endless requests of a scenario."""
-    settings = GenerationSettings(max_new_tokens=scenario.new_tokens)
-    own = [_text(model, scenario.text_tokens - scenario.shared_tokens, str(i)) for i in range(scenario.questions)]
-    stem = _text(model, scenario.shared_tokens, "stem") if scenario.shared_tokens else ""
-    for number, picture in enumerate(pictures(model.config.image_size, seed)):
-        for k, text in enumerate(own):
-            turn = Turn("user", (picture, stem + text))
-            choices = ("A", "B", "C", "D") if scenario.by_likelihood else ()
-            yield Request(f"{number}#{k}", (turn,), settings, choices)
-
-
-def _text(model: OmniLMM, tokens: int, salt: str) -> str:
-    """A text of about so many tokens that begins like no other."""
-    words = itertools.cycle(["red", "circle", "blue", "what", "is", "left", "of", "it"])
-    text = salt
-    while len(model.tokenizer.encode_text(text)) < tokens:
-        text += " " + next(words)
-    return text
-
-
-def run_scenario(scenario: Scenario, model: OmniLMM, seconds: float) -> dict[str, Any]:
-    """Warm up, then answer for at least ``seconds``; whole batches only."""
-    options = ORIGINAL if scenario.is_original else EngineOptions(batch_size=scenario.batch)
+    if options is None:
+        options = ORIGINAL if scenario.is_original else EngineOptions(batch_size=scenario.batch)
     engine = Engine(model, options)
     engine.ignore_end = True
+    prepare(engine)
+    try:
+        return _measured(engine, scenario, model, seconds, card)
+    finally:
+        engine.close()
+        del engine
+        gc.collect()  # recorded steps and buffers go before the next scenario's peaks are read
+        torch.cuda.empty_cache()
+
+
+def _measured(engine: Engine, scenario: Scenario, model: OmniLMM, seconds: float, card: Nvml | None) -> dict[str, Any]:
     device = model.device
     answer: Callable[..., Iterator[Response]] = engine.score_choices if scenario.by_likelihood else engine.generate
     stream = requests(scenario, model, seed=1)
@@ -153,27 +93,28 @@ def run_scenario(scenario: Scenario, model: OmniLMM, seconds: float) -> dict[str
     def ask(batches: int) -> list[Response]:
         return list(answer(itertools.islice(stream, batches * scenario.batch)))
 
-    ask(2)
+    warm = ask(2)
     start = time.perf_counter()
     ask(1)
     one_batch_s = time.perf_counter() - start
     _settle(device)
-    energy_mj, begin = energy_of(device), time.perf_counter()
+    energy_mj, begin = card.energy_mj() if card else None, time.perf_counter()
     responses: list[Response] = []
-    while time.perf_counter() - begin < seconds:
+    while time.perf_counter() - begin < seconds and not any(r.failure for r in warm):
         left_s = seconds - (time.perf_counter() - begin)
         responses += ask(max(1, min(64, int(left_s / max(one_batch_s, 1e-4)))))
     wall_s = time.perf_counter() - begin
-    spent_mj = energy_of(device)
-    engine.close()
-    failed = [r.failure for r in responses if r.failure]
+    spent_mj = card.energy_mj() if card else None
+    failed = [r.failure for r in (*warm, *responses) if r.failure]
     if failed:
-        raise RuntimeError(f"{scenario.name}: {len(failed)} requests failed, e.g. {failed[0]}")
+        raise RuntimeError(f"{len(failed)} requests failed, e.g. {failed[0].type}: {failed[0].message}")
+    now = card.sample() if card else None
     return {
         "scenario": asdict(scenario),
         "requests": len(responses),
         "wall_s": wall_s,
         "samples_per_s": len(responses) / wall_s,
+        "first_answers": [hashlib.sha256(r.text.encode()).hexdigest()[:12] for r in _by_id(warm)],
         "prompt_tokens": _median([r.usage.prompt_tokens for r in responses]),
         "new_tokens_per_s": sum(r.usage.new_tokens or 0 for r in responses) / wall_s,
         "ttft_ms": _median([r.timing.ttft_ms for r in responses]) if scenario.batch == 1 else None,
@@ -185,6 +126,9 @@ def run_scenario(scenario: Scenario, model: OmniLMM, seconds: float) -> dict[str
         "smallest_batch": min(r.timing.batch_size or 0 for r in responses),
         "energy_j_per_sample": _energy(energy_mj, spent_mj, wall_s, len(responses)),
         "memory_mib": memory_of(device),
+        "sm_mhz": now.sm_mhz if now else None,
+        "temperature_c": now.temperature_c if now else None,
+        "throttled_by": reason_names(now.reasons & THROTTLED) if now and now.reasons is not None else None,
     }
 
 
@@ -193,6 +137,10 @@ def _energy(before: float | None, after: float | None, wall_s: float, n: int) ->
     if before is None or after is None or after < before or wall_s < 10:
         return None
     return (after - before) / 1000 / n
+
+
+def _by_id(responses: list[Response]) -> list[Response]:
+    return sorted(responses, key=lambda response: response.request_id)
 
 
 def _median(values: list[Any]) -> float | None:
@@ -221,21 +169,7 @@ def memory_of(device: torch.device) -> dict[str, float] | None:
     }
 
 
-def energy_of(device: torch.device) -> float | None:
-    """The card's energy counter in mJ, by NVML; null without pynvml, permission or counter."""
-    if device.type != "cuda":
-        return None
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(uuid)))
-    except Exception:  # noqa: BLE001 - whatever NVML lacks here, the report goes on without it
-        return None
-
-
-def environment(model: OmniLMM, load_s: float) -> dict[str, Any]:
+def environment(model: OmniLMM, load_s: float, card: Nvml | None, no_card: str) -> dict[str, Any]:
     """Machine, card, versions, and what was loaded."""
     found: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -250,6 +184,9 @@ def environment(model: OmniLMM, load_s: float) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "pictures": "decoded and squashed already: image decoding is not measured here",
         "load_s": load_s,
+        "card": card.record() if card else None,
+        "no_card": no_card,
+        "peaks_reached_here": None,
     }
     if model.device.type == "cuda":
         properties = torch.cuda.get_device_properties(model.device)
@@ -259,6 +196,7 @@ def environment(model: OmniLMM, load_s: float) -> dict[str, Any]:
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
             "graphs": True,
+            "peaks_reached_here": reached_peaks(model.device),
         }
     return found
 
@@ -280,10 +218,12 @@ def markdown(report: dict[str, Any]) -> str:
     lines = [
         f"# OmniLMM on {env['device_name'] or env['device']}",
         "",
-        f"{env['date']}, torch {env['torch']}, transformers {env['transformers']}, {env['dtype']}, "
-        f"{env['parameters'] / 1e9:.2f} B parameters (random weights), loaded in {env['load_s']:.1f} s.",
+        f"{env['date']}, driver {(env['card'] or {}).get('driver') or 'unknown'}, torch {env['torch']}, transformers "
+        f"{env['transformers']}, {env['dtype']}, {env['parameters'] / 1e9:.2f} B parameters (random weights), loaded "
+        f"in {env['load_s']:.1f} s. {_peaks_said(report)}".rstrip(),
         "",
-        "| scenario | samples/s | computed limit | share | x original | TTFT ms | TPOT ms | peak MiB | J a sample |",
+        "| scenario | samples/s | computed limit | share | x original | TTFT ms (limit) | TPOT ms (limit) | peak MiB | "
+        "J a sample |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in report["scenarios"]:
@@ -296,22 +236,47 @@ def markdown(report: dict[str, Any]) -> str:
             _cell(row["limit_per_s"], ".4g"),
             _cell(row["share_of_limit"], ".0%"),
             _cell(row["times_original"], ".1f"),
-            _cell(row["ttft_ms"], ".2f"),
-            _cell(row["tpot_ms"], ".2f"),
+            _cell(row["ttft_ms"], ".2f", row["ttft_limit_ms"]),
+            _cell(row["tpot_ms"], ".2f", row["tpot_limit_ms"]),
             _cell(memory, ".0f"),
             _cell(row["energy_j_per_sample"], ".2f"),
         ]
         lines.append(f"| {row['scenario']['name']} | {' | '.join(cells)} |")
     lines += ["", "## Parity", "", "| check | found |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in report["parity"].items()]
+    lines += [
+        "",
+        "## Variants",
+        "",
+        "| what | variant | found | against the first | results |",
+        "|---|---|---|---|---|",
+    ]
+    for one in report["variants"]:
+        found = one["skipped"] or f"{one['value']:.4g} {one['unit']}"
+        lines.append(
+            f"| {one['group']} | {one['name']} | {found} | {_cell(one['ratio'], '.3f')} | {one['same'] or '–'} |"
+        )
+    if not env["device"].startswith("cuda"):
+        lines += ["", "On this device nothing is recorded: those lines are the same steps, run one by one."]
+    if held := [row["scenario"]["name"] for row in report["scenarios"] if row.get("throttled_by")]:
+        lines += ["", f"**Clocks were held down** by heat or supply after: {', '.join(held)}. Measure again."]
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
+def _cell(value: float | None, form: str, limit: float | None = None) -> str:
+    beside = "" if limit is None or value is None else f" ({format(limit, form)})"
+    return "–" if value is None else format(value, form) + beside
 
 
-def compared(rows: list[dict[str, Any]], config: OmniLMMConfig, dtype: torch.dtype, card: str | None) -> None:
+def _peaks_said(report: dict[str, Any]) -> str:
+    """Which peaks the limits are computed with, and what this card reached in a product and a copy."""
+    env, used = report["environment"], report["peaks"]
+    here = env["peaks_reached_here"]
+    said = f"Reached here: {here[0] / 1e12:.0f} TFLOP/s, {here[1] / 1e9:,.0f} GB/s. " if here else ""
+    return said + (f"Limits with {used[0] / 1e12:.0f} TFLOP/s, {used[1] / 1e9:,.0f} GB/s." if used else "")
+
+
+def compared(rows: list[dict[str, Any]], config: OmniLMMConfig, dtype: torch.dtype, peaks: Peaks | None) -> None:
     """Put the limits and the original way's speed beside each scenario."""
     originals = {
         row["scenario"]["new_tokens"]: row["samples_per_s"]
@@ -322,11 +287,12 @@ def compared(rows: list[dict[str, Any]], config: OmniLMMConfig, dtype: torch.dty
         if row.get("error"):
             continue
         scenario = Scenario(**row["scenario"])
-        limit = None
-        if not scenario.is_original:
-            limit = limit_per_s(scenario, config, dtype, peaks_of(card))
-        row["limit_per_s"] = limit
-        row["share_of_limit"] = row["samples_per_s"] / limit if limit else None
+        asked = replace(scenario, prompt_tokens=int(row["prompt_tokens"] or scenario.prompt_tokens))
+        limits = None if scenario.is_original else limits_of(asked, config, dtype, peaks)
+        row["limit_per_s"] = limits.samples_per_s if limits else None
+        row["ttft_limit_ms"] = limits.ttft_ms if limits and scenario.batch == 1 else None
+        row["tpot_limit_ms"] = limits.tpot_ms if limits and scenario.new_tokens > 1 else None
+        row["share_of_limit"] = row["samples_per_s"] / limits.samples_per_s if limits else None
         same = originals.get(row["scenario"]["new_tokens"])
         row["times_original"] = row["samples_per_s"] / same if same and not scenario.is_original else None
 
@@ -341,8 +307,35 @@ def main() -> int:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--seconds", type=float, default=20.0, help="window of each scenario (20)")
     parser.add_argument("--small", action="store_true", help="the small checkpoint and short answers: a rehearsal")
+    parser.add_argument("--minutes", type=float, default=8.0, help="no variant begins after so many minutes (8)")
     options = parser.parse_args()
+    end = time.perf_counter() + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
+    model, env, card = load(options)
+    peaks = peaks_of(env["device_name"]) or env["peaks_reached_here"]
+    report: dict[str, Any] = {"environment": env, "peaks": peaks, "scenarios": [], "parity": {}, "variants": []}
+    scenarios = small_scenarios() if options.small else list(SCENARIOS)
+    for scenario in scenarios:
+        print(scenario.name, file=sys.stderr, flush=True)
+        try:
+            row = run_scenario(scenario, model, options.seconds, card)
+        except (RuntimeError, torch.OutOfMemoryError) as error:
+            row = {"scenario": asdict(scenario), "error": _said(error)}
+        report["scenarios"].append(row)
+        compared(report["scenarios"], model.config, model.dtype, peaks)
+        write(report, options.out)
+    report["parity"] = parity(model, lambda n: list(itertools.islice(requests(scenarios[0], model, 7), n)))
+    write(report, options.out)
+    for variant in variants(model, scenarios, min(5.0, options.seconds), run_scenario):
+        print(f"{variant.group}: {variant.name}", file=sys.stderr, flush=True)
+        report["variants"].append(tried(variant, report["variants"], time.perf_counter() < end))
+        write(report, options.out)
+    print(markdown(report))
+    return 1 if any(row.get("error") for row in report["scenarios"]) else 0
+
+
+def load(options: argparse.Namespace) -> tuple[OmniLMM, dict[str, Any], Nvml | None]:
+    """The model, its environment, and the card."""
     with tempfile.TemporaryDirectory(dir=options.out) as scratch:
         start = time.perf_counter()
         folder = resolve_checkpoint("small-final") if options.small else options.checkpoint
@@ -351,36 +344,34 @@ def main() -> int:
         start = time.perf_counter()
         model = OmniLMM.from_checkpoint(folder, dtype=options.dtype, device=options.device)
         _settle(model.device)
-        env = environment(model, time.perf_counter() - start) | {"weights_made_s": made_s}
-    report: dict[str, Any] = {"environment": env, "scenarios": [], "parity": {}}
-    for scenario in small_scenarios() if options.small else SCENARIOS:
-        print(scenario.name, file=sys.stderr, flush=True)
+        load_s = time.perf_counter() - start
+    on_cuda = model.device.type == "cuda"
+    uuid = str(torch.cuda.get_device_properties(model.device).uuid) if on_cuda else None
+    card, no_card = card_of(uuid)
+    return model, environment(model, load_s, card, no_card) | {"weights_made_s": made_s}, card
+
+
+def tried(variant: Variant, before: list[dict[str, Any]], has_time: bool) -> dict[str, Any]:
+    """A variant's line: what was found, against the first of its group, or why there is nothing."""
+    line: dict[str, Any] = {"group": variant.group, "name": variant.name, "unit": variant.unit}
+    line |= {"value": None, "ratio": None, "results": [], "same": ""}
+    line["skipped"] = "" if has_time else "skipped: no time was left"
+    first = next((one for one in before if one["group"] == variant.group), line)
+    if has_time:
         try:
-            row = run_scenario(scenario, model, options.seconds)
-        except (RuntimeError, torch.OutOfMemoryError) as error:
-            row = {"scenario": asdict(scenario), "error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
-        report["scenarios"].append(row)
-        compared(report["scenarios"], model.config, model.dtype, env["device_name"])
-        write(report, options.out)
-    report["parity"] = parity(model, lambda n: list(itertools.islice(requests(SCENARIOS[0], model, 7), n)))
-    write(report, options.out)
-    print(markdown(report))
-    return 1 if any(row.get("error") for row in report["scenarios"]) else 0
+            line["value"], line["results"] = variant.measure()
+            if first is not line and first["results"]:
+                line["same"] = variant.compare(first["results"], line["results"])
+        except Exception as error:  # noqa: BLE001 - a compiler, a kernel or memory may be missing: that is the finding
+            line["skipped"] = f"not possible here: {_said(error)}"
+    if first is not line and first["value"] and line["value"]:
+        line["ratio"] = line["value"] / first["value"]
+    return line
 
 
-def small_scenarios() -> list[Scenario]:
-    """The same with small numbers."""
-    return [
-        replace(
-            scenario,
-            text_tokens=max(6, scenario.text_tokens // 8),
-            shared_tokens=scenario.shared_tokens // 8,
-            new_tokens=min(6, scenario.new_tokens),
-            batch=min(8, scenario.batch),
-            questions=min(4, scenario.questions),
-        )
-        for scenario in SCENARIOS
-    ]
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no details'}"
 
 
 def write(report: dict[str, Any], folder: Path) -> None:

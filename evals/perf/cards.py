@@ -13,7 +13,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CardPeaks:
-    """Peaks of one card: TFLOP/s by number format (None: the format has no unit on it), memory in GB/s (1e9 bytes)."""
+    """Peaks of one card: TFLOP/s by number format (None: the format has no unit on it), memory in GB/s (1e9 bytes).
+
+    Attributes:
+        reached: what the best kernels of today reach on it in bf16 and in reading memory, where that was measured.
+            Limits of a program are computed with it (benchmarks/gpu_limits.py); utilisation is a share of the
+            published peaks, as everywhere.
+    """
 
     name: str
     bf16: float | None
@@ -22,6 +28,7 @@ class CardPeaks:
     fp32: float
     bandwidth_gb_s: float
     source: str
+    reached: tuple[float, float] | None = None
 
     def tflops(self, dtype: str, *, tf32: bool = False) -> float | None:
         """The peak that matrix products in this dtype can reach."""
@@ -33,7 +40,7 @@ class CardPeaks:
 # Pattern of the name that NVML and torch give (without "NVIDIA "), first match counts.
 _CARDS: tuple[tuple[str, CardPeaks], ...] = (
     (r"H200 NVL", CardPeaks("H200 NVL", 835.5, 835.5, 417.5, 60.0, 4800.0, "H200 data sheet")),
-    (r"H200", CardPeaks("H200 SXM", 989.0, 989.0, 494.5, 67.0, 4800.0, "H200 data sheet")),
+    (r"H200", CardPeaks("H200 SXM", 989.0, 989.0, 494.5, 67.0, 4800.0, "H200 data sheet", (790.0, 4300.0))),
     (r"H100 NVL", CardPeaks("H100 NVL", 835.5, 835.5, 417.5, 60.0, 3900.0, "H100 data sheet")),
     (r"H100 PCIe", CardPeaks("H100 PCIe", 756.0, 756.0, 378.0, 51.0, 2000.0, "H100 PCIe product brief")),
     (r"H100 80GB HBM3", CardPeaks("H100 SXM", 989.0, 989.0, 494.5, 67.0, 3350.0, "H100 data sheet")),

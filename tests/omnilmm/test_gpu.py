@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.gpu_parity import _formats, parity
-from benchmarks.gpu_report import SCENARIOS, requests
+from benchmarks.gpu_scenarios import SCENARIOS, requests
 from model_adapters.contract import ModelAdapter, Response
 from model_adapters.omnilmm.adapter import OmniLMMAdapter
 from model_adapters.omnilmm.decoding import decode
