@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.arrow_columns import texts
+from evals.arrow_columns import positions, texts
 from evals.samples_file import SamplesFile, as_floats, as_mask
 from reports.samples_view import ERROR, PARTLY, RIGHT, UNPARSED, UNSCORED, WRONG, TaskRows
 
@@ -21,17 +23,45 @@ def has_rules(file: SamplesFile) -> bool:
     return any(pc.min_max(pc.binary_length(batch.column(0)))["max"].as_py() for batch in file.batches(["rule"]))
 
 
-def places_in(first: SamplesFile, other: SamplesFile) -> NDArray[np.int64] | None:
-    """For each row of the first file its row in the other, -1 where it has none; None where both have the same."""
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The rows of several files side by side: the first file's, then those that only a later one has.
+
+    Attributes:
+        size: how many there are.
+        places: for each file, where in it each row is, -1 where it has none; None where the rows are the file's own.
+        own: for each file, its rows that no file before it has; None where that is all of them.
+    """
+
+    size: int
+    places: tuple[NDArray[np.int64] | None, ...]
+    own: tuple[NDArray[np.int64] | None, ...]
+
+
+def join(files: Sequence[SamplesFile]) -> Joined:
+    """Put the rows of files beside each other by their ids."""
+    import pyarrow as pa
+
+    known, *others = [file.column("row_id").combine_chunks() for file in files]
+    none = np.zeros(0, dtype=np.int64)
+    if all(theirs.equals(known) for theirs in others):
+        return Joined(len(known), (None,) * len(files), (None, *[none] * len(others)))
+    places, owned = [np.arange(len(known))], list[NDArray[np.int64] | None]([None])
+    for theirs in others:
+        there = _index_in(known, theirs)
+        own = np.flatnonzero(_index_in(theirs, known) < 0)
+        places = [np.append(place, np.full(len(own), -1)) for place in places] + [np.append(there, own)]
+        known = pa.concat_arrays([known, theirs.take(positions(own))])
+        owned.append(own)
+    return Joined(len(known), tuple(places), tuple(owned))
+
+
+def _index_in(ids: Any, others: Any) -> NDArray[np.int64]:
+    """Where each id stands among others; -1 where it does not."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if other is first:
-        return None
-    ours, theirs = first.column("row_id"), other.column("row_id")
-    if ours.equals(theirs):
-        return None
-    where = pc.index_in(ours, value_set=theirs.combine_chunks())
-    found = as_floats(where)
+    found = as_floats(pa.chunked_array([pc.index_in(ids, value_set=others)]))
     return np.where(np.isnan(found), -1, found).astype(np.int64)
 
 

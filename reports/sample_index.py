@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.arrow_columns import positions
 from evals.samples_file import SamplesFile
 from evals.store import Run
 from reports import samples_view
 from reports.browsing import right_and_wrong
 from reports.inputs import title
-from reports.sample_columns import differs, has_rules, holding, in_category, places_in, row_of, scores_of, states_of
+from reports.sample_columns import differs, has_rules, holding, in_category, join, row_of, scores_of, states_of
 from reports.samples_view import ERROR, PARTLY, RIGHT, UNPARSED, WRONG, TaskRows
 
 ABSENT = 255  # state of a row that a run does not have
@@ -50,7 +51,8 @@ class Page:
 
 
 class TaskIndex:
-    """One task: each run's file, state and score by row. Rows of later runs are put beside the first run's."""
+    """One task: each run's file, state and score by row. The rows are the first run's, then those that only a later one
+    has."""
 
     def __init__(self, runs: Sequence[Run], name: str) -> None:
         self.files = [SamplesFile(run.scored_path(name)) for run in runs]
@@ -59,20 +61,24 @@ class TaskIndex:
         extracts = any(run.results["tasks"][name].get("parse_failures") for run in runs)
         extracts = extracts or any(has_rules(file) for file in self.files)
         self.head = TaskRows(name, title(name, task), str(task.get("metric", "")), best, worst, extracts, ())
-        self.places = [places_in(self.files[0], file) for file in self.files]
+        self.joined = join(self.files)
         self.scores = [self.aligned(scores_of(f, self.head.metric), p, np.nan) for f, p in self.pairs()]
         self.states = [self.aligned(states_of(f, self.head), p, ABSENT) for f, p in self.pairs()]
 
     def __len__(self) -> int:
-        return len(self.files[0])
+        return self.joined.size
 
     def pairs(self) -> Iterator[tuple[SamplesFile, NDArray[np.int64] | None]]:
-        """Each run's file, and where the rows are in it (None: where they are in the first)."""
-        return zip(self.files, self.places, strict=True)
+        """Each run's file, and where the rows are in it, -1 where it has none (None: the rows are its own)."""
+        return zip(self.files, self.joined.places, strict=True)
+
+    def new(self) -> Iterator[tuple[SamplesFile, NDArray[np.int64] | None]]:
+        """The files that together hold every row once, and which of their rows to count (None: all)."""
+        return ((file, own) for file, own in zip(self.files, self.joined.own, strict=True) if own is None or len(own))
 
     @staticmethod
     def aligned(values: NDArray[Any], places: NDArray[np.int64] | None, absent: float) -> NDArray[Any]:
-        """Values of a run's own rows put beside the first run's rows."""
+        """Values of a run's own rows put where these are among all rows."""
         if places is None:
             return values
         found = np.full(len(places), absent, dtype=values.dtype)
@@ -88,9 +94,17 @@ class TaskIndex:
             sides.append([next(found) if index >= 0 else None for index in wanted])
         return list(zip(*sides, strict=True))
 
+    def row_of(self, row_id: str) -> int:
+        """Where a row is by its id; -1 where it is not."""
+        for file, places in self.pairs():
+            index = row_of(file, row_id)
+            if index >= 0:
+                return index if places is None else int(np.flatnonzero(places == index)[0])
+        return -1
+
 
 class SampleIndex:
-    """All tasks that the runs share; rows that only a later run has are left out.
+    """All tasks that the runs share.
 
     Raises:
         StoreError: a run has not been scored.
@@ -119,11 +133,13 @@ class SampleIndex:
         for held in self.tasks:
             if task and held.head.name != task:
                 continue
-            for column in (name for name in held.files[0].column_names if name.startswith("category:")):
-                for part in pc.value_counts(held.files[0].column(column)).to_pylist():
-                    if part["values"] is not None:
-                        key = (column.removeprefix("category:"), part["values"])
-                        counts[key] = counts.get(key, 0) + part["counts"]
+            for file, own in held.new():
+                for name in (name for name in file.column_names if name.startswith("category:")):
+                    column = file.column(name) if own is None else file.column(name).take(positions(own))
+                    for part in pc.value_counts(column).to_pylist():
+                        if part["values"] is not None:
+                            key = (name.removeprefix("category:"), part["values"])
+                            counts[key] = counts.get(key, 0) + part["counts"]
         return [(*key, count) for key, count in counts.items()]
 
     def page(self, query: Query, rows: int, *, at: int = 0, key: tuple[str, str] | None = None) -> Page:
@@ -162,7 +178,7 @@ class SampleIndex:
 
     def _tests(self) -> Mapping[str, Callable[[TaskIndex], NDArray[np.bool_]]]:
         def last(*states: int) -> Callable[[TaskIndex], NDArray[np.bool_]]:
-            return lambda task: np.isin(np.where(task.states[-1] == ABSENT, task.states[0], task.states[-1]), states)
+            return lambda task: np.isin(_last_states(task), states)
 
         def some(state: int) -> Callable[[TaskIndex], NDArray[np.bool_]]:
             return lambda task: np.any([states == state for states in task.states], axis=0)
@@ -196,7 +212,8 @@ class SampleIndex:
             return np.zeros(0, dtype=np.int64)
         mask = test(task)
         if query.category:
-            mask &= in_category(task.files[0], *query.category)
+            hits = [task.aligned(in_category(f, *query.category), p, False) for f, p in task.pairs()]
+            mask &= np.any(hits, axis=0)
         if query.text:
             hits = [task.aligned(holding(f, query.text), p, False) for f, p in task.pairs()]
             mask &= np.any(hits, axis=0)
@@ -207,11 +224,19 @@ class SampleIndex:
         before = 0
         for held, each in zip(self.tasks, found, strict=True):
             if held.head.name == task:
-                index = row_of(held.files[0], row_id)
+                index = held.row_of(row_id)
                 place = int(np.searchsorted(each, index))
                 return before + place if index >= 0 and place < len(each) and each[place] == index else -1
             before += len(each)
         return -1
+
+
+def _last_states(task: TaskIndex) -> NDArray[np.uint8]:
+    """How the answer of the last run fared that has the row."""
+    found = task.states[0]
+    for states in task.states[1:]:
+        found = np.where(states == ABSENT, found, states)
+    return found
 
 
 def _goodness(task: TaskIndex, run: int) -> NDArray[np.float64]:
@@ -229,8 +254,14 @@ def _changed(task: TaskIndex, direction: int) -> NDArray[np.bool_]:
 
 def _disagree(task: TaskIndex) -> NDArray[np.bool_]:
     """Whether the extracted answers (the whole ones where none was extracted) differ."""
-    first = _said(task, 0)
-    found: NDArray[np.bool_] = np.any([differs(first, _said(task, run)) for run in range(1, len(task.files))], axis=0)
+    first, absent = _said(task, 0), task.states[0] == ABSENT
+    found: NDArray[np.bool_] = np.any(
+        [
+            differs(first, _said(task, run)) | (absent != (task.states[run] == ABSENT))
+            for run in range(1, len(task.files))
+        ],
+        axis=0,
+    )
     return found
 
 
@@ -238,7 +269,7 @@ def _said(task: TaskIndex, run: int) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    file, places = task.files[run], task.places[run]
+    file, places = task.files[run], task.joined.places[run]
     column = file.column("extracted")
     if places is None:
         return column

@@ -28,7 +28,7 @@ const ReportSource = (() => {
     }
 
     function stateOf(sample) {
-      const answer = answers(sample)[answers(sample).length - 1] || answers(sample)[0];
+      const answer = answers(sample).filter(Boolean).at(-1); // of the last run that has the sample
       return answer[ANSWER.state];
     }
     const keyOf = (sample) => ReportLink.keyOf(sample.task.name, sample.row[ROW.id]);

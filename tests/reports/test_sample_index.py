@@ -14,7 +14,7 @@ from report_runs import failed, mixed, sample, unparsed, with_units, write_run, 
 from evals.records import ScoredSample
 from evals.samples_file import SamplesFile
 from evals.samples_table import read_samples
-from reports.browsing import task_rows
+from reports.browsing import shared_rows, task_rows
 from reports.sample_index import Query, SampleIndex
 from reports.samples_view import state_of
 
@@ -104,6 +104,35 @@ def test_runs_in_another_order_are_put_side_by_side(tmp_path: Path) -> None:
         mine, theirs = row[7]
         assert mine != 0
         assert (theirs == 0) == (row[0] == "q00000")
+
+
+def test_rows_that_only_a_later_run_has_follow_those_of_the_first_as_in_the_page(tmp_path: Path) -> None:
+    """Filters, categories, search and keys find them, and what the served page shows is what the file shows."""
+    late = sample(40, prediction="A Zebra", categories={"shape": "spiral", "language": "en"})
+    sides = {
+        "a": [sample(i) for i in range(10)],
+        "b": [late, wrong(41), *[sample(i) for i in range(9, 3, -1)]],
+        "c": [sample(41), unparsed(42), sample(2)],
+    }
+    runs = [write_run(tmp_path / name, {"t": rows}, run_id=name) for name, rows in sides.items()]
+    index = SampleIndex(runs)
+    (rows,) = shared_rows(runs)
+    in_page = list(dict.fromkeys(row_id for run in rows.runs for row_id in run))
+    assert ids(index, Query()) == in_page == [*[f"q{i:05d}" for i in range(10)], "q00040", "q00041", "q00042"]
+    block = index.block(index.page(Query(), 50), lambda _: None)["rows"]
+    assert [[answer != 0 for answer in row[7]] for _, row in block] == [
+        [row_id in run for run in rows.runs] for row_id in in_page
+    ]
+    assert dict(index.filters()) | {"all": 13, "unparsed": 1, "errors": 0, "wrong": 1} == dict(index.filters())
+    assert ids(index, Query("unparsed")) == ids(index, Query("wrong")) == ["q00042"]
+    assert "q00041" in ids(index, Query("right"))  # the last run that has it answers rightly
+    assert ids(index, Query("fixed")) == ["q00040", "q00041"]
+    assert ids(index, Query("disagree")) == in_page  # each of the three runs lacks some
+    assert ids(index, Query(text="zebra")) == ids(index, Query(category=("shape", "spiral"))) == ["q00040"]
+    assert index.page(Query(), 10, key=("t", "q00041")).at == 11
+    counts = {tuple(each[:2]): each[2] for each in index.categories("")}
+    assert counts["shape", "spiral"] == 1
+    assert sum(count for (column, _), count in counts.items() if column == "shape") == 13
 
 
 def test_rows_are_read_from_the_row_groups_that_hold_them(tmp_path: Path) -> None:
