@@ -88,6 +88,7 @@ def _compare_two(a: RunLike, b: RunLike, options: Options, cache: dict[str, Evid
         parts.append(part)
     notes = [line for task in ([] if note else shared) for line in halving_notes((a, b), task)]
     notes += rounding_notes(a, b, shared)
+    notes += _unfinished(a, b)
     averages = [] if missing else parts
     macro, detectable = _overall(averages)
     return Comparison(
@@ -176,6 +177,16 @@ def _level(tasks: Sequence[TaskComparison], side: str) -> float | None:
         share = (value - low) / task.difference.span
         mean += task.weight / total * (share if task.difference.higher_is_better else 1 - share)
     return mean
+
+
+def _unfinished(*runs: RunLike) -> list[str]:
+    """One line for each run that was broken off: what it has answered so far is not a fair part of the data."""
+    found = [(run.manifest["run_id"], run.manifest.get("status")) for run in runs]
+    return [
+        f"{name} has not finished (status {status}): its scores are of what it had answered until then"
+        for name, status in found
+        if status not in ("complete", "incomplete", None)
+    ]
 
 
 def _warnings(tasks: Sequence[TaskComparison], allowed: Sequence[Mismatch]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def export(run: Run, to: Destination) -> str:
     """``data/<suite>/<developer>/<model>/<uuid>.json`` and ``<uuid>_samples.jsonl``, as that project's repository has
     them; the same run has the same uuid. Requests without a score (failed ones) are in the counts only, since the
     format wants a number for each line."""
-    suite, model, _ = (re.sub(r"[^A-Za-z0-9._+-]", "_", part) for part in evaluation_id(run).rsplit("/", 2))
+    suite, model, _ = (re.sub(r"[^\w.+-]", "_", part) for part in evaluation_id(run).rsplit("/", 2))
     digest = hashlib.sha256(canonical_json([run.manifest["run_id"], evaluation_id(run)])).digest()
     place = f"data/{suite}/unknown/{model}/{UUID(bytes=digest[:16], version=4)}"  # nobody says who made a model
     lines = [canonical_json(line) for line in instances(run)]

@@ -28,7 +28,7 @@ def export(run: Run, to: Destination) -> str:
     """One samples file a task, and the results."""
     stamp = datetime.fromisoformat(run.manifest["updated"]).strftime("%Y-%m-%dT%H-%M-%S.%f")
     model = run.manifest["identity"]["model"]
-    folder = to.folder / re.sub(r"[^A-Za-z0-9._-]", "__", str(model.get("model") or run.manifest["run_id"]))
+    folder = to.folder / re.sub(r"[^\w.-]", "__", str(model.get("model") or run.manifest["run_id"]))
     for task in run.results["tasks"]:
         lines = (canonical_json(line) + b"\n" for line in sample_lines(run, task))
         write_atomically(folder / f"samples_{task}_{stamp}.jsonl", lambda file, lines=lines: file.writelines(lines))  # type: ignore[misc]

@@ -72,8 +72,8 @@ def create_baseline(
 
     Raises:
         ComparisonError: the runs are not of the same model and settings, or their scores disagree.
-        SpecError: one run without a reason.
-        StoreError: the folder already holds a baseline, or cannot be written.
+        SpecError: one run without a reason, or the same run twice.
+        StoreError: a run has not finished; the folder already holds a baseline, or cannot be written.
     """
     if (folder / DOCUMENT).exists():
         raise StoreError(f"{folder} already holds a baseline. Use `baseline update` to replace it, or another folder.")
@@ -172,6 +172,15 @@ def _write_document(folder: Path, document: dict[str, Any]) -> None:
     write_bytes(folder / DOCUMENT, (header + text).encode())
 
 
+def require_finished(run: RunLike) -> None:
+    """Raise :class:`StoreError` for a run that was broken off: what it did not ask is missing from its scores."""
+    status = run.manifest.get("status")
+    if status not in ("complete", "incomplete"):
+        raise StoreError(
+            f"{run.path} has status {status!r}: it has not finished. Run the same command again to finish it."
+        )
+
+
 def _write(
     runs: Sequence[RunLike],
     folder: Path,
@@ -180,6 +189,8 @@ def _write(
     single_reason: str | None,
     noise_file: Path | None,
 ) -> Baseline:
+    for one in runs:
+        require_finished(one)
     measured = _measured_floor(runs, noise_file) if runs and noise_file else {}
     noise = _with_floor(_noise(runs, single_reason, measured), measured)
     run = runs[0]

@@ -16,8 +16,8 @@ from evals.compare.evidence import RunLike, join, load_evidence
 from evals.compare.identity import Mismatch, mismatches, require_comparable
 from evals.compare.records import CategoryComparison
 from evals.compare.runs import compare_categories
-from evals.errors import ComparisonError, StoreError
-from evals.gate.baseline import Baseline, measured_rates
+from evals.errors import ComparisonError
+from evals.gate.baseline import Baseline, measured_rates, require_finished
 from evals.gate.guards import Guard, category_guards, memory_guard, rate_guards
 from evals.gate.rule import FAIL, INCONCLUSIVE, PASS, RuleFinding, apply_rule
 from evals.statistics import Difference, TaskNumber, difference_part, paired_difference
@@ -103,11 +103,7 @@ def judge(baseline: Baseline, candidate: RunLike, *, allow: Collection[str] = ()
 
 def _require_judgeable(baseline: Baseline, candidate: RunLike, allow: Collection[str]) -> tuple[Mismatch, ...]:
     names = f"baseline {baseline.name}", candidate.manifest["run_id"]
-    status = candidate.manifest.get("status")
-    if status not in ("complete", "incomplete"):
-        raise StoreError(
-            f"{candidate.path} has status {status!r}: it has not finished. Run the same command again to finish it."
-        )
+    require_finished(candidate)
     wanted, given = baseline.run.results["tasks"], candidate.results["tasks"]
     missing = [task for task in wanted if task not in given]
     if missing:

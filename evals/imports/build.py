@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from evals.errors import StoreError
-from evals.files import canonical_json
+from evals.files import canonical_json, write_bytes
 from evals.identity import environment, samples_hash, scorer_identity
 from evals.imports.formats import reader
 from evals.imports.rows import ImportedRow
@@ -66,11 +67,10 @@ def import_predictions(
         manifest = _manifest(run, identity, spec.name, command)
         questions = [_question(spec, row, mapping or {}) for row in rows]
         _note_missing_categories(spec, questions)
-        write_questions(run.questions_path(spec.name), questions)
-        with Journal(run.responses_path(spec.name)) as journal:
-            journal.append(map(_answer, rows, questions))
-        manifest["tasks"][spec.name] = {"wall_s": None, "weight": 1.0, "spec": asdict(spec)}
-        manifest["identity"]["tasks"][spec.name] = {
+        manifest["tasks"] = manifest["tasks"] | {
+            spec.name: {"wall_s": None, "weight": 1.0, "spec": asdict(spec)},
+        }
+        named = {
             "task": {"version": spec.version, "preset": preset, "protocol": spec.protocol, "image": spec.image},
             "data": {"samples": samples_hash(questions), "subset": None},
             "prompt": None,
@@ -78,12 +78,35 @@ def import_predictions(
             "scorer": scorer_identity(spec),
             "imported": {"format": form, "file": path.name, "sha256": _digest(path), "rows": len(rows)},
         }
-        run.write_manifest(manifest)
-        score_run(run)
+        tasks = manifest["identity"]["tasks"] | {spec.name: named}
+        _add_task(run, manifest | {"identity": manifest["identity"] | {"tasks": tasks}}, spec.name, rows, questions)
     missing = sum(row.prediction is None for row in rows)
     if missing:
         print(f"{path.name}: {missing} of {len(rows)} rows have no prediction; they count as failed.", file=sys.stderr)
     return run
+
+
+def _add_task(
+    run: Run, manifest: dict[str, Any], task: str, rows: Sequence[ImportedRow], questions: Sequence[Question]
+) -> None:
+    """Write the task's files and score the run; where that fails, the folder is as it was before."""
+    before = run.manifest_path.read_bytes() if run.manifest_path.exists() else None
+    try:
+        write_questions(run.questions_path(task), questions)
+        with Journal(run.responses_path(task)) as journal:
+            journal.append(map(_answer, rows, questions))
+        run.write_manifest(manifest)
+        score_run(run)
+    except BaseException:
+        for path in (run.questions_path(task), run.responses_path(task), run.samples_path(task)):
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder of another task's files stays
+                path.parent.rmdir()
+        if before is None:
+            run.manifest_path.unlink(missing_ok=True)
+        else:
+            write_bytes(run.manifest_path, before)
+        raise
 
 
 def _manifest(run: Run, model: dict[str, Any], task: str, command: str) -> dict[str, Any]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from evals.errors import DataError
-from evals.imports.rows import ImportedRow, column, read_rows, reply, text, unique
+from evals.imports.rows import ImportedRow, by_id, column, read_rows, reply, text, unique
 
 
 def mmmu(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> list[ImportedRow]:
     """MMMU: one output file, or a folder of ``<subject>/output.json``; the reference is the answer dictionary."""
-    truth: dict[str, dict[str, Any]] = {}
-    for file in references:
-        truth |= json.loads(file.read_text(encoding="utf-8"))
+    truth = by_id(references)
     files = sorted(path.glob("*/output.json")) if path.is_dir() else [path]
     if not files:
         raise DataError(f"{path}: no <subject>/output.json below it.")
@@ -37,7 +33,7 @@ def mmmu(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> 
                     fields={
                         "question_type": kind,
                         "choices": row.get("index2ans") or {},
-                        "subject": key.split("_", 1)[1].rpartition("_")[0],
+                        "subject": key.partition("_")[2].rpartition("_")[0],
                     },
                 )
             )
@@ -52,8 +48,8 @@ def mathvista(path: Path, references: Sequence[Path], mapping: Mapping[str, str]
         prediction = row.get(mapping.get("prediction", "response"), row.get("prediction"))
         rows.append(
             ImportedRow(
-                sample_id=text(row["id"]),
-                request_id=text(row["id"]),
+                sample_id=(key := text(column(row, "id", path, number))),
+                request_id=key,
                 prediction=reply(prediction),
                 references=(text(column(row, "answer", path, number)),),
                 prompt=text(row.get("question")),
@@ -70,7 +66,7 @@ def mathvista(path: Path, references: Sequence[Path], mapping: Mapping[str, str]
 
 def mathvision(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) -> list[ImportedRow]:
     """MATH-Vision: replies in JSON lines; the reference is the benchmark's question file."""
-    problems = {text(row["id"]): row for file in references for row in read_rows(file)}
+    problems = by_id(references)
     rows = []
     for number, row in enumerate(read_rows(path), 1):
         key = text(column(row, "id", path, number))
@@ -82,8 +78,8 @@ def mathvision(path: Path, references: Sequence[Path], mapping: Mapping[str, str
                 sample_id=key,
                 request_id=key,
                 prediction=reply(column(row, mapping.get("prediction", "response"), path, number)),
-                references=(text(problem["answer"]),),
-                prompt=text(problem["question"]),
+                references=(text(problem.get("answer")),),
+                prompt=text(problem.get("question")),
                 image=text(problem.get("image")),
                 fields={
                     "choices": list(problem.get("options") or []),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError
-from evals.imports.rows import ImportedRow, column, option_letters, read_rows, reply, text, unique
+from evals.imports.rows import ImportedRow, by_id, column, option_letters, read_rows, reply, text, unique
 
 OWN = ("id", "prediction", "references", "prompt", "image", "group")
 
@@ -18,7 +18,7 @@ def plain(path: Path, references: Sequence[Path], mapping: Mapping[str, str]) ->
     All other columns become fields under their own names, or under the name that the map gives them. Columns ``A``,
     ``B`` ... become the options. References may lie in a second file with the same ids.
     """
-    extra = {text(row[mapping.get("id", "id")]): row for file in references for row in read_rows(file)}
+    extra = by_id(references, mapping.get("id", "id"))
     rows = []
     for number, own in enumerate(read_rows(path), 1):
         sample_id = text(column(own, mapping.get("id", "id"), path, number))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from evals.errors import DataError
 
@@ -60,9 +61,16 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path} does not exist.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Give the file that the suite wrote.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}).") from error
+    except UnicodeDecodeError:
+        from evals.data.separated import not_utf8
+
+        raise not_utf8(path) from None
     raise DataError(f"{path}: files ending in {path.suffix!r} are not known; use jsonl, json, csv, tsv or xlsx.")
+
+
+def _parsed(document: str) -> Any:
+    """A JSON value; ``NaN`` and infinities, which pandas and Python write for missing numbers, are null."""
+    return json.loads(document, parse_constant=lambda _: None)
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
@@ -71,7 +79,7 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    rows.append(json.loads(line))
+                    rows.append(_parsed(line))
                 except ValueError as error:
                     if number == 1 and (document := _whole(path)) is not None:
                         return _checked(path, document)
@@ -82,7 +90,7 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
 def _whole(path: Path) -> list[Any] | None:
     """One JSON document under the ending of JSON lines, as some suites write it; None if it is not that."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = _parsed(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         return None
     return value if isinstance(value, list) else [value]
@@ -91,7 +99,7 @@ def _whole(path: Path) -> list[Any] | None:
 def _json(path: Path) -> list[dict[str, Any]]:
     """A list of objects, an object of objects, or JSON lines under the wrong ending."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = _parsed(path.read_text(encoding="utf-8-sig"))
     except ValueError:
         return _json_lines(path)
     if isinstance(value, dict) and all(isinstance(row, dict) for row in value.values()):
@@ -120,9 +128,13 @@ def _separated(path: Path) -> list[dict[str, Any]]:
 def _spreadsheet(path: Path) -> list[dict[str, Any]]:
     try:
         import openpyxl
+        from openpyxl.utils.exceptions import InvalidFileException
     except ImportError:
         raise DataError(f"{path}: reading spreadsheets needs `pip install 'omnilmm-eval[xlsx]'`.") from None
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (BadZipFile, InvalidFileException, KeyError) as error:
+        raise DataError(f"{path} is no spreadsheet that can be read ({error}). Save it again as xlsx.") from error
     try:
         lines = book.active.iter_rows(values_only=True)
         header = [str(cell) for cell in next(lines, ())]
@@ -139,6 +151,12 @@ def column(row: Mapping[str, Any], name: str, path: Path, number: int) -> Any:
             f"Give the file that this format describes, or name the column with --map."
         )
     return row[name]
+
+
+def by_id(files: Sequence[Path], name: str = "id") -> dict[str, dict[str, Any]]:
+    """Rows of reference files by the text of their id column."""
+    rows = [(file, number, row) for file in files for number, row in enumerate(read_rows(file), 1)]
+    return {text(column(row, name, file, number)): row for file, number, row in rows}
 
 
 def text(cell: Any) -> str:
@@ -164,11 +182,16 @@ def option_letters(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def unique(rows: Sequence[ImportedRow], path: Path) -> list[ImportedRow]:
-    """The rows, checked: there are some, and no request id comes twice."""
+    """The rows, checked: there are some, each has a reference, and no request id comes twice."""
     if not rows:
         raise DataError(f"{path}: there are no predictions in it.")
     seen: set[str] = set()
     for number, row in enumerate(rows, 1):
+        if not any(row.references):
+            raise DataError(
+                f"{path}, row {number}: {row.request_id!r} has no reference, so there is nothing to score against. "
+                "Leave the row out, or give the right answers with --references or --map references=COLUMN."
+            )
         if row.request_id in seen:
             raise DataError(
                 f"{path}, row {number}: the id {row.request_id!r} comes twice. Keep one of them, or name another id "

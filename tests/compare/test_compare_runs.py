@@ -33,6 +33,12 @@ def test_a_clear_gain_is_said_with_its_interval():
     assert compared.sentence.startswith("B is better: +6.0 points, 95 % interval +4.")
 
 
+def test_a_run_that_was_broken_off_is_named():
+    scores = MemoryTask(right(100, 0.6))
+    assert any("run-b has not finished" in line for line in two(scores, scores, status="interrupted").warnings)
+    assert two(scores, scores, status="incomplete").warnings == ()
+
+
 def test_no_evidence_is_not_called_the_same():
     a = right(1000, 0.6)
     compared = two(MemoryTask(a), MemoryTask(flipped(a, 30, 33)))

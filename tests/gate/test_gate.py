@@ -62,6 +62,17 @@ def test_a_run_beside_itself_measures_no_noise(tmp_path):
     assert not (tmp_path / "baseline").exists()
 
 
+def test_a_run_that_was_broken_off_makes_no_baseline(tmp_path):
+    """Its scores are of the part that it had answered; a gate would compare whole runs with that part."""
+    whole, part = run_of(base_scores(50), "whole"), run_of(base_scores(50), "part", status="interrupted")
+    with pytest.raises(StoreError, match="has status 'interrupted'"):
+        create_baseline([whole, part], tmp_path / "baseline", "small")
+    assert not (tmp_path / "baseline").exists()
+    create_baseline([whole, run_of(base_scores(50), "again")], tmp_path / "baseline", "small")
+    with pytest.raises(StoreError, match="has status 'interrupted'"):
+        update_baseline(tmp_path / "baseline", [part], single_reason="why not")
+
+
 def test_the_same_answers_pass(baseline):
     verdict = judge(baseline, run_of(base_scores(), "again"))
     assert (verdict.outcome, verdict.exit_code) == ("PASS", 0)
