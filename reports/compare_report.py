@@ -16,6 +16,7 @@ from evals.store import Run
 from reports import compare_tables, figures, page, samples_view
 from reports import format as fmt
 from reports.browsing import first_thumbnail
+from reports.compare_latency import Waits, latency_plot, latency_table, waits_of
 from reports.markdown import code as code_block
 from reports.markdown import escape as escape_markdown
 from reports.markdown import true_minus
@@ -111,7 +112,7 @@ def html(
         ),
         "verdict": spoken(found[0].sentence, called[1]) if len(runs) == 2 else "",
         "series": series_view(series, runs) if series else None,
-        "pairs": [pair(one, number, called) for number, one in enumerate(found)],
+        "pairs": [pair(one, number, runs) for number, one in enumerate(found)],
         "kept": browser["kept"],
         "runs": [(name, command(run.manifest), identity(run.manifest)) for name, run in zip(names, runs, strict=True)],
     }
@@ -124,21 +125,26 @@ def spoken(sentence: str, name: str) -> str:
     return sentence.replace("B is ", f"B, {name}, is ", 1) if name and sentence.startswith("B is ") else sentence
 
 
-def pair(found: Comparison, number: int, called: Sequence[str]) -> Pair:
-    """One comparison's sentences, figures and tables."""
-    name = "" if len(called) == 2 else f"-{number + 1}"
-    more = [compare_tables.flips_table(found), compare_tables.category_table(found)]
+def pair(found: Comparison, number: int, runs: Sequence[Run]) -> Pair:
+    """The sentences, figures and tables of the comparison of the first run with the one after ``number`` others."""
+    called, name, waits = labels(runs), pair_suffix(number, runs), pair_waits(found, number, runs)
+    more = [
+        compare_tables.flips_table(found),
+        compare_tables.category_table(found),
+        compare_tables.efficiency_table(found),
+        latency_table(waits) if waits else None,
+    ]
     return Pair(
         name=name,
         heading="" if len(called) == 2 else f"B{number + 1}: {called[number + 1]}",
         sentence=spoken(found.sentence, called[number + 1]),
         notices=tuple(notices(found)),
         sentences=tuple((task.title, spoken(task.sentence, "")) for task in found.tasks),
-        figures={plot.name.removesuffix(name): (plot.markup(), plot.caption) for plot in pair_plots(found, name)},
+        figures={
+            plot.name.removesuffix(name): (plot.markup(), plot.caption) for plot in pair_plots(found, name, waits)
+        },
         tables=(named(compare_tables.difference_table(found), name),),
-        more_tables=tuple(
-            named(table, name) for table in (*more, compare_tables.efficiency_table(found)) if table is not None
-        ),
+        more_tables=tuple(named(table, name) for table in more if table is not None),
     )
 
 
@@ -157,8 +163,19 @@ def notices(found: Comparison) -> list[str]:
     return lines
 
 
-def pair_plots(found: Comparison, suffix: str) -> list[Plot]:
-    """The forest plot of differences, and the plot of latency ratios where there are any."""
+def pair_suffix(number: int, runs: Sequence[Run]) -> str:
+    """What the names of a pair's figures and tables end with, where a page has several pairs."""
+    return "" if len(runs) == 2 else f"-{number + 1}"
+
+
+def pair_waits(found: Comparison, number: int, runs: Sequence[Run]) -> Waits | None:
+    """How long the requests of a pair of runs waited."""
+    names = [f"{letter}: {label}" for letter, label in zip(letters(len(runs)), labels(runs), strict=True)]
+    return waits_of(found, (runs[0], runs[number + 1]), (names[0], names[number + 1]))
+
+
+def pair_plots(found: Comparison, suffix: str, waits: Waits | None) -> list[Plot]:
+    """The forest plot of differences, and where times are known those of latencies and of their ratios."""
     plots = []
     if forest := forest_dots(found):
         axis = "B − A, points of the scale (right is better)"
@@ -182,7 +199,7 @@ def pair_plots(found: Comparison, suffix: str) -> list[Plot]:
                 "Ratio of latencies with 95 % intervals, left is faster.",
             )
         )
-    return plots
+    return [*plots, latency_plot(waits, suffix)] if waits else plots
 
 
 def forest_dots(found: Comparison) -> list[figures.Dot]:

@@ -23,6 +23,7 @@ from reports import (
     series,
     time_tables,
 )
+from reports.compare_latency import latency_table
 from reports.plots import Plot
 from reports.published import published_table
 from reports.tables import Table, to_latex
@@ -59,15 +60,16 @@ def export_comparison(
         tables.append(series.step_table(steps, runs[0]))
         plots += [plot for plot in [series.series_plot(steps, runs)] if plot]
     for number, one in enumerate(found):
-        suffix = "" if len(found) == 1 else f"-{number + 1}"
+        suffix, waits = compare_report.pair_suffix(number, runs), compare_report.pair_waits(one, number, runs)
         made = (
             compare_tables.difference_table(one),
             compare_tables.flips_table(one),
             compare_tables.category_table(one),
             compare_tables.efficiency_table(one),
+            latency_table(waits) if waits else None,
         )
         tables += [compare_report.named(table, suffix) for table in made if table is not None]
-        plots += compare_report.pair_plots(one, suffix)
+        plots += compare_report.pair_plots(one, suffix, waits)
     return write_export(folder, tables, plots)
 
 

@@ -67,6 +67,11 @@ def facts_of(run: Run, name: str) -> TaskFacts:
     return TaskFacts(_ascending(file.column("timing:batch_ms")), lengths, unit, extracts, confusion)
 
 
+def latencies_of(run: Run, name: str) -> tuple[float, ...]:
+    """How long each request of a task waited, in ms, ascending; where it is known."""
+    return _ascending(SamplesFile(run.scored_path(name)).column("timing:batch_ms"))
+
+
 def all_facts(run: Run) -> dict[str, TaskFacts]:
     """The facts of every task of a run."""
     return {name: facts_of(run, name) for name in run.results["tasks"]}

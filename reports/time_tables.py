@@ -80,11 +80,11 @@ def latency_table(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) ->
         apart = len(set(values)) > len(values) / 2  # else most waited in batches together
         for percent in distributions.PERCENTILES:
             found = distributions.percentile(values, percent) if apart else None
-            cells += _percentile_cells(stored.get(f"p{percent}"), found)
+            cells += percentile_cells(stored.get(f"p{percent}"), found)
         rows.append(cells)
     if not rows:
         return None
-    columns = [Column("Task", numeric=False), Column("n"), Column("Mean"), *_percentile_columns()]
+    columns = [Column("Task", numeric=False), Column("n"), Column("Mean"), *percentile_columns()]
     note = (
         "Time from handing a request's batch to the model to its answer. A percentile, or an end of its interval, for "
         "which there are too few requests is a dash; so is the interval where most requests shared a batch, "
@@ -93,11 +93,12 @@ def latency_table(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) ->
     return table("latency", "Latency of a request, ms", columns, rows, note=note)
 
 
-def _percentile_cells(
+def percentile_cells(
     value: float | None,
     found: distributions.Percentile | None,
     show: Callable[[float | None], str] = fmt.significant,
 ) -> tuple[Cell, Cell]:
+    """A percentile and its interval; dashes where the value, or what its interval rests on, is None."""
     unknown = Cell(fmt.DASH, tone="muted")
     if value is None or found is None:
         return unknown if value is None else number_cell(value, show(value)), unknown
@@ -141,18 +142,19 @@ def length_table(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> 
         for percent in distributions.PERCENTILES:
             found = distributions.percentile(values, percent)
             known = found.low is not None or found.high is not None
-            cells += _percentile_cells(found.value if known else None, found, fmt.count)
+            cells += percentile_cells(found.value if known else None, found, fmt.count)
         cells.append(number_cell(values[-1], fmt.count(values[-1])))
         rows.append(cells)
     if not rows:
         return None
     columns = [Column("Task", numeric=False), Column("In", numeric=False), Column("n"), Column("Mean")]
-    columns += [*_percentile_columns(), Column("Longest")]
+    columns += [*percentile_columns(), Column("Longest")]
     note = "A percentile, or an end of its interval, for which there are too few answers is a dash."
     return table("lengths", "Length of an answer", columns, rows, note=note)
 
 
-def _percentile_columns() -> list[Column]:
+def percentile_columns() -> list[Column]:
+    """Heads of the columns that :func:`percentile_cells` fills, for each of the percentiles that reports show."""
     hint = "between order statistics, for any distribution"
     pairs = ((Column(f"p{percent}"), Column("95 % interval", hint=hint)) for percent in distributions.PERCENTILES)
     return [column for pair in pairs for column in pair]

@@ -23,7 +23,7 @@ from reports.gate_report import build_gate
 from reports.leaderboard_report import build_leaderboard
 from reports.profile_report import build_profile_report
 from reports.run_report import build_report
-from reports.serve import Server, run_site
+from reports.serve import Server, comparison_site, run_site
 from tools.browser import show
 
 PAGES = ("run", "comparison", "ablation", "leaderboard", "gate", "profile", "serve")
@@ -185,3 +185,21 @@ def test_served_samples_are_filtered_searched_stepped_and_linked(browser: WebDri
 def test_a_served_link_to_an_unknown_sample_says_so(browser: WebDriver, pages: dict[str, str]) -> None:
     show(browser, pages["serve"] + "#s=words_ocr/nobody", width=1440)
     WebDriverWait(browser, 10).until(lambda d: "has no sample nobody" in texts(d, "main")[0])
+
+
+def test_a_served_comparison_shows_a_sample_that_only_the_second_run_has(browser: WebDriver, tmp_path: Path) -> None:
+    rows = [sample(i, cluster=f"c{i}") for i in range(30)]
+    sides = {"first": rows, "second": [*rows, sample(77, prediction="Only here")]}
+    runs = [write_run(tmp_path / name, {"t": found}, model=name, run_id=name) for name, found in sides.items()]
+    with Server(comparison_site(runs, compare_runs(runs))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            show(browser, f"{server.address}#s=t/q00077", width=1440)
+            ready(browser)
+            first, second = texts(browser, ".answer")
+            assert "Only here" in second
+            assert "Only here" not in first
+        finally:
+            server.shutdown()
+            thread.join()
