@@ -154,7 +154,7 @@ def leaderboard(options: argparse.Namespace) -> int:
     from evals.store import open_run
 
     runs = [open_run(path) for path in options.runs]
-    weights = {entry.task: entry.weight for entry in find_suite(options.suite).tasks} if options.suite else None
+    weights = {entry.name: entry.weight for entry in find_suite(options.suite).tasks} if options.suite else None
     about = {"title": options.title, "weights": weights, "allow": parts_of(options.allow)}
     board = update_folder(options.update, runs, **about) if options.update else build_board(runs, **about)
     show_board(board, as_json=options.json)

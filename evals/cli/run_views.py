@@ -87,11 +87,12 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, runs_dir: Path
     from evals.estimate import earlier_rates
     from evals.plan import make_plan
 
-    rows, rates = [], earlier_rates(runs_dir)
+    rows, absent, rates = [], [], earlier_rates(runs_dir)
     for item in items:
         missing = missing_parts(item.spec, Places(data_root, cache))
         if missing and item.spec.data.source == "hub":  # opening it would start a download
             print(f"{item.spec.name}: not on this machine: {'; '.join(missing)}. See prefetch.", file=sys.stderr)
+            absent.append({"task": item.spec.name, "preset": item.preset, "missing": missing})
             continue
         plan = make_plan(item.spec, open_dataset(item.spec, data_root, cache, item.subset))
         rate = rates.get(item.spec.name)
@@ -112,11 +113,13 @@ def show_plan(items: Sequence[Any], data_root: Path, cache: Path, runs_dir: Path
             }
         )
     if as_json:
-        print_json(rows)
+        print_json([*rows, *absent])
+        return
+    if not rows:
         return
     titles = {"encodings_saved": "encodings saved", "prefills_saved": "prefixes saved"}
     titles |= {"estimated_s": "estimated s", "estimated_from": "as in run"}
-    columns = [titles.get(name, name) for name in rows[0]] if rows else []
+    columns = [titles.get(name, name) for name in rows[0]]
     print_table("plan", columns, [[_cell(value) for value in row.values()] for row in rows], (3, 5, 6, 7, 8, 9))
     for item in items:
         if any(word in item.spec.licence.lower() for word in RESTRICTED):

@@ -21,7 +21,7 @@ from evals.executors.base import ExecutorChoice, Kind
 from evals.executors.recipe import AdapterRecipe
 from evals.executors.shard import Shard, read_shard, take_own_gpu
 from evals.files import cache_dir
-from evals.gate.margins import Margins, read_margins
+from evals.gate.margins import MARGINS, Margins, read_margins
 from evals.plan import TaskPlan, make_plan
 from evals.runner import Item, Job
 from evals.spec import SuiteEntry, TaskSpec, find_suite, find_task, suite_names, task_names
@@ -87,11 +87,13 @@ def tasks_of(names: list[str]) -> list[TaskSpec]:
 
 
 def _entries(name: str) -> tuple[SuiteEntry, ...]:
-    if name in suite_names() and name not in task_names():
-        return find_suite(name).tasks
-    if name.endswith((".yaml", ".yml")) and Path(name).parent.name == "suites":
-        return find_suite(name).tasks
-    return (SuiteEntry(name),)
+    return find_suite(name).tasks if _is_suite(name) else (SuiteEntry(name),)
+
+
+def _is_suite(name: str) -> bool:
+    if name.endswith((".yaml", ".yml")):
+        return Path(name).parent.name == "suites"
+    return name in suite_names() and name not in task_names()
 
 
 def _item(entry: SuiteEntry, options: argparse.Namespace) -> Item:
@@ -141,7 +143,7 @@ def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
 def job_of(options: argparse.Namespace, command: str, items: tuple[Item, ...] | None = None) -> Job:
     """The whole job of a ``run`` command; ``items`` instead of what the names alone stand for."""
     data_root, cache = places_of(options)
-    suites = [name for name in options.names if name in suite_names() and name not in task_names()]
+    suites = [Path(name).stem if "." in name else name for name in options.names if _is_suite(name)]
     return Job(
         items=items_of(options) if items is None else items,
         data_root=data_root,
@@ -218,7 +220,8 @@ def shard_of(options: argparse.Namespace) -> Shard | None:
 
 
 def margins_of(pairs: list[str]) -> Margins | None:
-    """Margins from ``NAME=VALUE``; a name that is no margin is a task's. None where nothing was given."""
+    """Margins from ``NAME=VALUE``; a name that is no margin is a task's, also one of the user's own. None where nothing
+    was given."""
     if not pairs:
         return None
     values: dict[str, Any] = {"tasks": {}}
@@ -227,10 +230,10 @@ def margins_of(pairs: list[str]) -> Margins | None:
             number = float(text)
         except ValueError:
             raise SpecError(f"--margin {name}={text}: expected a number such as 0.01 for one point.") from None
-        if name in task_names():
-            values["tasks"][name] = number
-        else:
+        if name in MARGINS:
             values[name] = number
+        else:
+            values["tasks"][name] = number
     return read_margins(values)
 
 

@@ -22,7 +22,7 @@ from evals.differences import differences
 from evals.errors import ComparisonError, SpecError, StoreError
 from evals.files import sha256_json, write_bytes
 from evals.frozen import FrozenRun, kept_manifest, read_scores, write_scores
-from evals.gate.margins import Margins, margins_json, read_margins
+from evals.gate.margins import Margins, margins_json, read_margins, require_tasks
 
 SCHEMA_VERSION = 1
 DOCUMENT, SCORES = "baseline.yaml", "scores.jsonl.gz"
@@ -98,6 +98,7 @@ def update_baseline(
     chosen = margins or old.margins
     if not runs:
         document = _document(folder)
+        require_tasks(chosen, old.run.results["tasks"])
         document["margins"] = margins_json(chosen)
         _write_document(folder, document)
         new = open_baseline(folder)
@@ -191,6 +192,7 @@ def _write(
 ) -> Baseline:
     for one in runs:
         require_finished(one)
+        require_tasks(margins, one.results["tasks"])
     measured = _measured_floor(runs, noise_file) if runs and noise_file else {}
     noise = _with_floor(_noise(runs, single_reason, measured), measured)
     run = runs[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -39,19 +40,34 @@ class Margins:
         return self.tasks.get(task, self.task)
 
 
+MARGINS = tuple(f.name for f in fields(Margins) if f.name != "tasks")
+
+
+def require_tasks(margins: Margins, tasks: Collection[str]) -> None:
+    """Raise :class:`SpecError` for a margin of a task that a baseline does not have: it would never be applied."""
+    for name in margins.tasks:
+        if name not in tasks:
+            hint = did_you_mean(name, [*MARGINS, *tasks])
+            raise SpecError(
+                f"Margin {name!r} is no margin, and no task of the baseline.{hint} Margins are {', '.join(MARGINS)}; "
+                f"tasks are {', '.join(tasks)}."
+            )
+
+
 def read_margins(values: Mapping[str, Any]) -> Margins:
     """Margins from a mapping; what is not named keeps its default.
 
     Raises:
         SpecError: an unknown name (with the nearest), or a value that is not a positive number.
     """
-    known = [f.name for f in fields(Margins)]
+    known = [*MARGINS, "tasks"]
     for name, value in values.items():
         if name not in known:
             hint = did_you_mean(name, known)
             raise SpecError(f"Unknown margin {name!r}.{hint} Margins are {', '.join(known)}.")
         for key, number in value.items() if name == "tasks" else [(name, value)]:
-            if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:
+            is_number = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+            if not is_number or number < 0:
                 raise SpecError(
                     f"Margin {key!r} is {number!r}; give a number of at least 0, such as 0.01 for one point."
                 )

@@ -133,4 +133,8 @@ def find_suite(name: str) -> SuiteSpec:
     document = load(path)
     suite = build(SuiteSpec, document)
     check_suite(suite, document, set(task_names()))
-    return suite
+    own = tuple(
+        replace(entry, task=str(path.parent / entry.task)) if entry.name != entry.task else entry
+        for entry in suite.tasks
+    )
+    return replace(suite, tasks=own)

@@ -163,13 +163,19 @@ def check_suite(suite: SuiteSpec, document: Document, tasks: set[str]) -> None:
         problems.append(f"{document.where(('name',))}: the suite's name is {suite.name!r} but the file's differs.")
     for i, entry in enumerate(suite.tasks):
         where = document.where(("tasks", i))
-        if entry.task not in tasks:
-            problems.append(f"{where}: unknown task {entry.task!r}.{_nearest(entry.task, sorted(tasks))}")
+        if entry.task.endswith((".yaml", ".yml")):
+            if not (document.path.parent / entry.task).is_file():
+                problems.append(f"{where}: there is no task file {entry.task!r} in {document.path.parent}.")
+        elif entry.task not in tasks:
+            problems.append(
+                f"{where}: unknown task {entry.task!r}.{_nearest(entry.task, sorted(tasks))} "
+                "A task of your own is named by the path of its YAML file, from the suite's folder."
+            )
         if entry.weight <= 0:
             problems.append(f"{where}: the weight of {entry.task!r} must be above 0, found {entry.weight}.")
         if entry.limit is not None and entry.sample is not None:
             problems.append(f"{where}: give either limit or sample for {entry.task!r}, not both.")
-    if len({(e.task, e.preset) for e in suite.tasks}) < len(suite.tasks):
+    if len({(e.name, e.preset) for e in suite.tasks}) < len(suite.tasks):
         problems.append(f"{document.path}: a task is listed twice with the same preset.")
     if problems:
         raise SpecError("\n".join(problems))

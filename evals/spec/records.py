@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal
 
 from evals.spec.data_records import ColumnsSpec, DataSpec, FewShot
@@ -143,6 +144,7 @@ class SuiteEntry:
     """One task of a suite, and how much of it.
 
     Attributes:
+        task: its name, or the path of its YAML file from the suite's folder.
         limit: only the first so many samples.
         sample: a seeded random subset of so many samples instead.
         weight: in the macro average; all weights are divided by their sum.
@@ -154,6 +156,11 @@ class SuiteEntry:
     sample: int | None = None
     seed: int = 0
     weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The task's name, which is its file's."""
+        return PurePath(self.task).stem if self.task.endswith((".yaml", ".yml")) else self.task
 
 
 @dataclass(frozen=True, slots=True)
