@@ -102,10 +102,13 @@ def _grey(picture: ImageRef) -> ImageRef:
     def read() -> bytes:
         from PIL import Image, UnidentifiedImageError
 
+        data = picture.read()
         try:
-            with Image.open(io.BytesIO(picture.read())) as opened:
+            with Image.open(io.BytesIO(data)) as opened:
                 return _grey_png(opened.size)
-        except (UnidentifiedImageError, SyntaxError, ValueError) as error:
+        except UnidentifiedImageError:
+            raise OSError(f"{picture.name}: {len(data)} bytes that are no picture") from None
+        except (SyntaxError, ValueError) as error:
             raise OSError(f"{picture.name}: {error}") from error
 
     name = hashlib.sha256(b"grey" + picture.sha256.encode()).hexdigest()

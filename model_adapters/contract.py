@@ -66,11 +66,14 @@ class ImageRef:
             OSError: the file is truncated, corrupt, no picture, or so large that it looks like an attack. It is raised
                 here and nowhere later, whichever exception Pillow's decoders chose.
         """
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
+        data = self.read()
         try:
-            image = Image.open(io.BytesIO(self.read()))
+            image = Image.open(io.BytesIO(data))
             image.load()
+        except UnidentifiedImageError:  # Pillow's words hold a memory address, which differs each time
+            raise UnidentifiedImageError(f"{self.name}: {len(data)} bytes that are no picture") from None
         except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
             raise OSError(f"{self.name}: {error}") from error
         return image
@@ -145,6 +148,22 @@ class Request:
     def images(self) -> tuple[ImageRef, ...]:
         """All images of the conversation, in order."""
         return tuple(image for turn in self.turns for image in turn.images)
+
+
+def check_characters(request: Request) -> None:
+    """Refuse half a surrogate pair, which JSON can spell: it is no character, and no tokenizer takes it.
+
+    Raises:
+        AdapterError: a turn or a choice has one.
+    """
+    for text in (*(turn.text for turn in request.turns), *request.choices):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise AdapterError(
+                f"A text of this request has \\u{ord(text[error.start]):04x} without its other half, which is no "
+                f"character: ...{text[max(0, error.start - 20) : error.start]!r}. Correct the data."
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ TEXTS = {
     "control": "a\tb\nc\u0000d\u200b",
     "one_word": "x" * 200,
     "empty": "",
+    "half_character": "What is \ud83d this?",  # JSON can spell it, and it is no character
     "control_tokens": "<image></s><unk><|im_end|><|endoftext|><end_of_turn> What is it?",
 }
 
@@ -265,7 +266,8 @@ class AdapterContract:
             failure = got[name].failure
             assert got[name].finish == "error"
             assert failure is not None
-            assert name in failure.message
+            assert failure.message.count(name) == 1
+            assert " at 0x" not in failure.message  # an address would make each run's record another one
 
     def test_a_request_without_a_picture_is_answered_where_announced(self, adapter: ModelAdapter) -> None:
         (response,) = adapter.generate(iter([ask("blind", "Is water wet?")]))
@@ -294,6 +296,8 @@ class AdapterContract:
             assert got[name].failure is None, f"{name}: {got[name].failure}"
         for response in got.values():
             assert response.failure is None or response.failure.message
+        half = got["half_character"].failure
+        assert half is None or "no character" in half.message
 
     def test_failing_requests_fail_alone(
         self, adapter: ModelAdapter, requests: list[Request], unanswerable: list[Request]

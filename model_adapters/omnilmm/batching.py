@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from model_adapters.contract import AdapterError, GenerationSettings, ImageRef, Request
+from model_adapters.contract import AdapterError, GenerationSettings, ImageRef, Request, check_characters
 from model_adapters.omnilmm.config import LanguageConfig
 from model_adapters.omnilmm.prompt import Messages, Prompt
 
@@ -36,8 +36,8 @@ def messages_and_image(request: Request, *, image_model: bool, text_only: bool) 
     The image always goes before the text of the first user turn, wherever in that turn it stands.
 
     Raises:
-        AdapterError: too many images, none where one is needed, one in a later turn, or settings that exclude each
-        other.
+        AdapterError: too many images, none where one is needed, one in a later turn, settings that exclude each other,
+        or a text that is none.
     """
     messages = [{"role": turn.role, "content": turn.text} for turn in request.turns]
     images = request.images
@@ -59,6 +59,7 @@ def messages_and_image(request: Request, *, image_model: bool, text_only: bool) 
             "The image stands in a later turn; OmniLMM's chat format has it in the first user turn only."
         )
     check_settings(request.generation)
+    check_characters(request)
     return messages, images[0] if images else None
 
 
@@ -71,6 +72,7 @@ def check_settings(settings: GenerationSettings) -> None:
         ("temperature", settings.temperature, not settings.do_sample or settings.temperature > 0, "above 0"),
         ("top_p", settings.top_p, not settings.do_sample or 0 < settings.top_p <= 1, "in (0, 1]"),
         ("top_k", settings.top_k, settings.top_k >= 0, "0 (off) or more"),
+        ("stop", list(settings.stop), all(settings.stop), "strings that are not empty"),
     ]
     for name, value, fine, expected in problems:
         if not fine:

@@ -347,7 +347,8 @@ class Engine:
 def failure(request: Request, error: BaseException) -> Response:
     """A response that says why there is no answer."""
     told = "" if isinstance(error, AdapterError) else "".join(traceback.format_exception(error))
-    image = f" (image {request.images[0].name})" if request.images and not isinstance(error, AdapterError) else ""
+    name = request.images[0].name if request.images and not isinstance(error, AdapterError) else ""
+    image = f" (image {name})" if name and name not in str(error) else ""
     return Response(
         request.request_id,
         finish="error",

@@ -190,7 +190,7 @@ class Client:
         elif isinstance(error, UnsettledError):
             kind = SERVER_FAILED
         names = ", ".join(image.name for image in request.images)
-        message = f"{error} (image {names})" if names else str(error)
+        message = f"{error} (image {names})" if names and names not in str(error) else str(error)
         failure = Failure(kind, self._secret.scrub(message), trace)
         return Response(request.request_id, finish="error", failure=failure)
 

@@ -47,7 +47,7 @@ def told(body: bytes) -> str:
     """What an error's body says: OpenAI's ``error.message``, or whatever else there is, shortened."""
     try:
         value: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = body.decode("utf-8", "replace")
     for key in ("error", "message", "detail"):
         if isinstance(value, dict) and key in value:

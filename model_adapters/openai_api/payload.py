@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from model_adapters.contract import AdapterError, Request
+from model_adapters.contract import AdapterError, Request, check_characters
 from model_adapters.openai_api.images import data_url
 from model_adapters.openai_api.options import TOP_LOGPROBS, ServerOptions
 
@@ -24,9 +24,10 @@ def body_of(request: Request, model: str, options: ServerOptions, accepts: tuple
         accepts: sampling settings beyond OpenAI's protocol that the server reads.
 
     Raises:
-        AdapterError: settings that the server would ignore.
+        AdapterError: settings that the server would ignore, or a text that is none.
         OSError: a picture that cannot be read.
     """
+    check_characters(request)
     fields: dict[str, Any] = {"model": model, "messages": _messages(request, options)}
     fields |= _sampling(request, options, accepts)
     if request.choices and options.choice_scoring == "first_token":

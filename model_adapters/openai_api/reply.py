@@ -14,6 +14,7 @@ from model_adapters.openai_api.options import ServerOptions
 
 MS = 1000.0
 _LENGTH = ("length", "max_tokens")
+_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Reply:
             self.scores = choice.get("score_choices")
             if choice.get("logprobs"):
                 self.first = choice["logprobs"]["content"][0]["top_logprobs"]
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise UnsettledError(_unreadable(error, body)) from None
 
     def take_event(self, data: bytes, now_s: float) -> None:
@@ -62,10 +63,11 @@ class Reply:
         """
         try:
             event = json.loads(data)
-            if "error" in event:
+            if event.get("error"):  # some servers send it as null in each event
                 raise UnsettledError(f"The server broke off its answer: {told(data)}")
             self._take_usage(event)
-            for choice in event["choices"][:1]:
+            choices = event.get("choices") if "usage" in event else event["choices"]
+            for choice in (choices or [])[:1]:
                 delta = choice.get("delta") or {}
                 self.finish = choice.get("finish_reason") or self.finish
                 # Hidden reasoning is tokens, too; and the first token of an empty answer is its end.
@@ -73,7 +75,7 @@ class Reply:
                 if is_token or (self.finish and not self.arrivals_s):
                     self.arrivals_s.append(now_s)
                 self._take_content(delta.get("content"))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except _UNREADABLE as error:
             raise UnsettledError(_unreadable(error, data)) from None
 
     def _take_usage(self, document: dict[str, Any]) -> None:
@@ -82,11 +84,18 @@ class Reply:
             self.usage = usage
 
     def _take_content(self, content: Any) -> None:
+        if isinstance(content, list):  # parts, of which those with reasoning have no text of the answer
+            content = "".join(part["text"] for part in content if part["type"] == "text")
         if content is None:
             return
         if not isinstance(content, str):
             raise TypeError(f"content is {type(content).__name__}")
         self.text.append(content)
+
+    def whole_text(self) -> str:
+        """The answer. Halves of a surrogate pair, which some servers send in two pieces, are one character again;
+        lone ones, which no file can hold, become U+FFFD."""
+        return "".join(self.text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def response_of(request: Request, reply: Reply, options: ServerOptions, begin_s: float, end_s: float) -> Response:
@@ -101,9 +110,10 @@ def response_of(request: Request, reply: Reply, options: ServerOptions, begin_s:
     if reply.finish == "content_filter":
         raise RefusedError("The server's content filter withheld the answer.", of_server=False)
     finish: Literal["stop", "length"] = "length" if reply.finish in _LENGTH else "stop"
+    details = reply.usage.get("prompt_tokens_details")
     usage = Usage(
         prompt_tokens=_count(reply.usage.get("prompt_tokens")),
-        image_tokens=_count((reply.usage.get("prompt_tokens_details") or {}).get("image_tokens")),
+        image_tokens=_count(details.get("image_tokens")) if isinstance(details, dict) else None,
         new_tokens=_count(reply.usage.get("completion_tokens")),
     )
     usage = Usage(
@@ -111,7 +121,7 @@ def response_of(request: Request, reply: Reply, options: ServerOptions, begin_s:
     )
     timing = _timing(reply, usage.new_tokens, begin_s, end_s)
     if not request.choices:
-        return Response(request.request_id, "".join(reply.text), finish, usage=usage, timing=timing)
+        return Response(request.request_id, reply.whole_text(), finish, usage=usage, timing=timing)
     scores, tokens = (
         first_token_scores(request, reply) if options.choice_scoring == "first_token" else _scores(request, reply)
     )
@@ -175,5 +185,5 @@ def _count(value: Any) -> int | None:
 
 
 def _unreadable(error: Exception, body: bytes) -> str:
-    what = "is no JSON" if isinstance(error, ValueError) else "has no answer in choices[0]"
+    what = "is no JSON" if isinstance(error, ValueError | RecursionError) else "has no answer in choices[0]"
     return f"The server's answer {what}: {told(body[:2000]) or 'it is empty'}"

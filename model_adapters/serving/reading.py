@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import itertools
 import json
+import math
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Limits:
     images: int = 64
     choices: int = 64
     image_bytes: int = 20 * 2**20
+    beams: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def read_chat(body: bytes, served: str, limits: Limits = Limits()) -> ChatReques
         raise ProtocolError(f"The body is no JSON: {error}.") from None
     if not isinstance(fields, dict):
         raise ProtocolError("The body must be a JSON object.")
+    if b"\\ud" in body or b"\\uD" in body:  # escapes are the one way to half a surrogate pair
+        _check_characters(fields)
     _check_model(fields.get("model"), served)
     _check_unread(fields)
     turns = _turns(fields.get("messages"), limits)
@@ -90,6 +94,15 @@ def _request_id(fields: Mapping[str, Any], settings: GenerationSettings) -> str:
         return f"request-{next(_counter)}"
     asked = {name: value for name, value in fields.items() if name in READ and name != "stream"}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _check_characters(fields: Mapping[str, Any]) -> None:
+    """Half a surrogate pair is no character; no tokenizer takes it."""
+    try:
+        json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = str(error.object)[error.start]
+        raise ProtocolError(f"The body has \\u{ord(half):04x} without its other half, which is no character.") from None
 
 
 def _check_model(model: Any, served: str) -> None:
@@ -187,10 +200,13 @@ def _settings(fields: Mapping[str, Any], limits: Limits) -> GenerationSettings:
     top_p, top_k = _typed(fields, "top_p", float, 1.0), _typed(fields, "top_k", int, 0)
     if not 0.0 <= temperature <= 2.0:
         raise ProtocolError(f"temperature is {temperature}; expected 0 to 2.", param="temperature")
+    num_beams = _typed(fields, "num_beams", int, 1)
+    if not 1 <= num_beams <= limits.beams:
+        raise ProtocolError(f"num_beams is {num_beams}; expected 1 to {limits.beams}.", param="num_beams")
     sampled = temperature > 0.0
     return GenerationSettings(
         max_new_tokens=new_tokens,
-        num_beams=_typed(fields, "num_beams", int, 1),
+        num_beams=num_beams,
         repetition_penalty=_typed(fields, "repetition_penalty", float, 1.0),
         do_sample=sampled,
         temperature=temperature if sampled else 1.0,
@@ -208,12 +224,15 @@ def _typed(fields: Mapping[str, Any], name: str, kind: type, default: Any) -> An
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ProtocolError(f"{name} must be a {kind.__name__}.", param=name)
+        words = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise ProtocolError(f"{name} must be {words[kind]}.", param=name)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ProtocolError(f"{name} is {value}; expected a finite number.", param=name)
     return value
 
 
 def _stop(value: Any) -> tuple[str, ...]:
-    texts = [value] if isinstance(value, str) else value or []
+    texts = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(texts, list) or len(texts) > 16 or not all(isinstance(t, str) and t for t in texts):
         raise ProtocolError("stop must be a string or a list of up to 16 strings, none empty.", param="stop")
     return tuple(texts)

@@ -25,6 +25,7 @@ from model_adapters.contract import (
     Response,
     Timing,
     Usage,
+    check_characters,
     cut_at_stop,
 )
 from model_adapters.isolation import isolate
@@ -216,6 +217,7 @@ class TransformersAdapter(ModelAdapter):
                 yield from self._isolate(batch, answer)
 
     def _check(self, request: Request) -> None:
+        check_characters(request)
         check_settings(replace(request.generation, stop=()))  # beams are cut at their stop strings afterwards
         if request.images and self.capabilities.max_images == 0:
             raise AdapterError(

@@ -40,7 +40,7 @@ async def echo(request: web.Request, body: dict[str, Any]) -> web.StreamResponse
         for url in pictures_of(body):
             Image.open(io.BytesIO(b64decode(url.partition(",")[2]))).load()
     except (OSError, SyntaxError) as error:
-        return refusal(400, f"picture: {error}")
+        return refusal(400, f"picture: {type(error).__name__}")
     text = f"you asked: {question_of(body)}"
     words = text.split()[: body["max_tokens"]]
     finish = "length" if len(words) == body["max_tokens"] else "stop"

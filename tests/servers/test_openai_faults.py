@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -101,7 +102,11 @@ async def content_is_a_number(_: web.Request) -> web.StreamResponse:
     return web.json_response({"choices": [{"message": {"content": 3}, "finish_reason": "stop"}]})
 
 
-PASSING = [status_503, reset, reset_in_body, half_json, a_page, no_choices, content_is_a_number]
+async def brackets_without_end(_: web.Request) -> web.StreamResponse:
+    return web.Response(text="[" * 100_000, content_type="application/json")
+
+
+PASSING = [status_503, reset, reset_in_body, half_json, a_page, no_choices, content_is_a_number, brackets_without_end]
 PASSING_STREAMED = [status_503, reset, reset_in_stream, stream_without_end, error_in_stream]
 
 
@@ -338,3 +343,58 @@ def test_a_server_that_does_not_stream_is_read_all_the_same(start: Start, connec
 
     response = answers(connect(start(behave), stream=True), [ask("x")])["x"]
     assert (response.text, response.timing.ttft_ms) == ("whole", None)
+
+
+ODD_STREAMS = {
+    "an_error_that_is_null": [json.dumps({"error": None, **json.loads(delta("a cat", "stop"))})],
+    "usage_without_choices": [delta("a cat", "stop"), '{"usage": {"completion_tokens": 2}}'],
+    "choices_that_are_null": [delta("a cat", "stop"), '{"usage": {"completion_tokens": 2}, "choices": null}'],
+    "parts_with_reasoning": [
+        json.dumps({"choices": [{"delta": {"content": [{"type": "thinking", "thinking": "a dog?"}]}}]}),
+        json.dumps({"choices": [{"delta": {"content": [{"type": "text", "text": "a cat"}]}, "finish_reason": "stop"}]}),
+    ],
+}
+
+
+@pytest.mark.parametrize("events", ODD_STREAMS.values(), ids=ODD_STREAMS)
+def test_what_servers_put_around_an_answer_does_not_harm_it(
+    start: Start, connect: Callable[..., ModelAdapter], events: list[str]
+) -> None:
+    async def behave(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return await send_events(request, *events, "[DONE]")
+
+    response = answers(connect(start(behave), stream=True, retries=0), [ask("one")])["one"]
+    assert (response.failure, response.text, response.finish) == (None, "a cat", "stop")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 7])
+def test_a_character_that_is_cut_in_the_network_or_in_its_json_arrives_whole(
+    start: Start, connect: Callable[..., ModelAdapter], cut: int
+) -> None:
+    async def behave(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if not body.get("stream"):
+            return answer("\ud83d 猫")  # half a character, which no file could hold
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        event = json.dumps({"choices": [{"delta": {"content": "你好😀"}}]}, ensure_ascii=False)
+        halves = (delta("\ud83d"), delta("\ude00", "stop"))  # json.dumps spells them as escapes
+        data = "".join(f"data: {text}\r\n\r\n" for text in (event, *halves, "[DONE]")).encode()
+        for begin in range(0, len(data), cut):
+            await stream.write(data[begin : begin + cut])
+        return stream
+
+    stub = start(behave)
+    assert answers(connect(stub, stream=True, retries=0), [ask("one")])["one"].text == "你好😀😀"
+    assert answers(connect(stub, retries=0), [ask("one")])["one"].text == "\ufffd 猫"
+
+
+@pytest.mark.parametrize("details", [[], "none", 3, {"image_tokens": "many"}])
+def test_a_usage_block_that_is_odd_costs_no_answer(
+    start: Start, connect: Callable[..., ModelAdapter], details: Any
+) -> None:
+    async def behave(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return answer("a cat", usage={"prompt_tokens": "7", "completion_tokens": 2, "prompt_tokens_details": details})
+
+    response = answers(connect(start(behave), retries=0), [ask("one", picture())])["one"]
+    assert (response.failure, response.text, response.usage.new_tokens) == (None, "a cat", 2)
+    assert (response.usage.prompt_tokens, response.usage.image_tokens) == (None, None)
