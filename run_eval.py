@@ -314,7 +314,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("Interrupted. What was answered is saved; the same command continues.", file=sys.stderr)
+        from evals.cli.interrupted import after_interrupt
+
+        print(after_interrupt(options), file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

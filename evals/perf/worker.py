@@ -70,4 +70,7 @@ def main(order_path: str, outcome_path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:  # it reaches the whole group; who started this process says what it means
+        sys.exit(130)

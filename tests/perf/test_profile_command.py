@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,29 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path, capfd):
     code = run_eval.main(["profile", "--device", "cuda:7", "--quick", "--out", str(tmp_path / "p")])
     assert code == 2
     assert "'cuda:7' was asked for" in capfd.readouterr().err
+    assert not (tmp_path / "p" / "profile.json").exists()
+
+
+def test_an_interrupted_profile_says_that_it_begins_anew(sleepy, tmp_path):
+    """Ctrl-C reaches the measuring process, too, which has nothing to add."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sleepy), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, str(PROJECT / "run_eval.py"), "profile", "--model", "sleepy", *SHORT, "--seconds", "60"]
+    log = tmp_path / "stderr"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*command, "--out", str(tmp_path / "p")],
+            stderr=stderr,
+            env=environment,
+            cwd=PROJECT,
+            start_new_session=True,
+        )
+        while "short-answer b1 ..." not in log.read_text() and process.poll() is None:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    said = log.read_text()
+    assert "Interrupted. There is no profile yet" in said
+    assert "Traceback" not in said
     assert not (tmp_path / "p" / "profile.json").exists()
 
 
