@@ -163,6 +163,10 @@ class Probe:
         """Generate exactly ``max_new_tokens``, end tokens or not; False if the adapter cannot."""
         return False
 
+    def beams(self, asked: int) -> int:
+        """Beams that a request for so many is decoded with: another number where the adapter has a way of its own."""
+        return asked
+
     def forget(self) -> None:
         """Drop whatever was kept from earlier requests, so that repeated ones are computed again."""
 

@@ -96,6 +96,7 @@ def _case(processes: Sequence[ProcessRecord], first: CaseRecord) -> dict[str, An
     return {
         "name": name,
         **asdict(first.case),
+        "num_beams": max(first.case.num_beams, first.beams),
         "skipped": next((record.skipped for record in records if record.skipped), "") or None,
         "notes": sorted({note for record in records for note in record.notes}),
         "warm_up": [record.warm_up for record in records],

@@ -176,7 +176,8 @@ def _measure(loaded: _Loaded, workload: Workload, case: Case, job: ProfileJob) -
     """One case: warm up, clean passes, instrumented pass."""
     probe, card, rules = loaded.probe, loaded.card, job.rules
     bench = Bench(loaded.adapter, probe, workload, case.batch)
-    notes = _prepare(bench, case)
+    beams = 1 if case.protocol == "likelihood" else probe.beams(case.num_beams)
+    notes = _prepare(bench, case, beams)
     if card:
         bench.energy, bench.energy_reason = card.energy_mj, lambda: card.reason("energy")
     try:
@@ -196,7 +197,7 @@ def _measure(loaded: _Loaded, workload: Workload, case: Case, job: ProfileJob) -
         device_mib = card.device_used_mib() if card else None
         with no_garbage():
             instrumented, spans = bench.instrumented(max(rules.instrumented, case.batch))
-        counted = _count(bench, case)
+        counted = None if beams > 1 else _count(bench, case)
     finally:
         probe.fixed_length(False)
     return CaseRecord(
@@ -214,26 +215,29 @@ def _measure(loaded: _Loaded, workload: Workload, case: Case, job: ProfileJob) -
         warm_up=warm_up,
         warm=warm,
         counted=counted,
+        beams=beams,
         skipped=_lost(clean),
         notes=tuple(notes + _failures(clean)),
     )
 
 
-def _prepare(bench: Bench, case: Case) -> list[str]:
+def _prepare(bench: Bench, case: Case, beams: int) -> list[str]:
     """Set batch size and answer length; what the adapter cannot do is a note."""
     notes = []
-    bench.own_batches = not bench.probe.set_batch_size(case.batch * case.num_beams)
+    bench.own_batches = not bench.probe.set_batch_size(case.batch * beams)
     if bench.own_batches and case.batch > 1:
         notes.append("the adapter forms batches of its own: the batch is what it was given at a time")
     fixed = bench.probe.fixed_length(case.new_tokens > 0)
-    if case.new_tokens and (not fixed or case.num_beams > 1):
+    if beams > case.num_beams:
+        notes.append(f"the adapter's own way of decoding has {beams} beams")
+    if case.new_tokens and (not fixed or beams > 1):
         notes.append(f"answers end where the model ends them, after {case.new_tokens} tokens at most")
     return notes
 
 
 def _count(bench: Bench, case: Case) -> Counted | None:
     """A request's operations by the framework's counter, slowly and untimed."""
-    if case.batch > 1 or case.num_beams > 1 or case.protocol != "generate" or case.shares:
+    if case.batch > 1 or case.protocol != "generate" or case.shares:
         return None
     asked: list[tuple[Request, Response]] = []
     flops = bench.probe.counted_flops(lambda: asked.extend(bench.ask(1)))

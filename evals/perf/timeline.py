@@ -127,6 +127,7 @@ class CaseRecord:
         gpu: samples of the card during the clean passes.
         warm_up: iterations before the first clean pass; warm: whether they had become stable.
         counted: a request whose operations were counted; None if none was.
+        beams: that requests were decoded with; more than asked for where the adapter's own way has more.
         skipped: why the case was not measured; empty where it was. notes: what a reader must know.
     """
 
@@ -144,6 +145,7 @@ class CaseRecord:
     warm_up: int = 0
     warm: bool = False
     counted: Counted | None = None
+    beams: int = 1
     skipped: str = ""
     notes: tuple[str, ...] = ()
 

@@ -17,7 +17,7 @@ from model_adapters.omnilmm.average import read_parts
 from model_adapters.omnilmm.config import OmniLMMConfig, read_language_config
 from model_adapters.omnilmm.costs import footprint_of, work_of
 from model_adapters.omnilmm.devices import resolve_device, resolve_dtype
-from model_adapters.omnilmm.engine import Engine, EngineOptions
+from model_adapters.omnilmm.engine import ORIGINAL_DECODING, Engine, EngineOptions
 from model_adapters.omnilmm.fingerprint import weights_fingerprint
 from model_adapters.omnilmm.following import Follower, OnText
 from model_adapters.omnilmm.layout import MiniCPMLayout, OmniLMMLayout
@@ -155,6 +155,9 @@ class EngineProbe(TorchProbe):
     def fixed_length(self, on: bool) -> bool:
         self._engine.ignore_end = on
         return True
+
+    def beams(self, asked: int) -> int:
+        return int(ORIGINAL_DECODING["num_beams"]) if self._engine.options.original_decoding else asked
 
     def forget(self) -> None:
         self._engine.forget()

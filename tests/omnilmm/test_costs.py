@@ -63,6 +63,20 @@ def test_counted_operations_are_those_of_the_formula(adapter, new_tokens):
     assert counted == pytest.approx(formula, rel=0.001)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_three_beams_cost_three_prompts_through_whole_layers_and_three_rows_a_step(steps):
+    """The original's way: what the formula lacks for longer answers is the number of steps, which is not told."""
+    reference = load_adapter("omnilmm", device="cpu", mode="reference")
+    probe, work, answers = reference.probe(), reference.probe().work(), []
+    assert (probe.beams(1), load_adapter("null").probe().beams(1)) == (3, 1)
+    counted = probe.counted_flops(lambda: answers.extend(reference.generate([request(50 + steps, steps)])))
+    tokens = answers[0].usage.prompt_tokens
+    prompt = work.token_flops * tokens + work.attention_flops * tokens * (tokens + 1) / 2 + work.head_flops
+    formula = work.vision_flops + 3 * prompt + 3 * sum(work.decode_flops(tokens + i) for i in range(1, steps))
+    assert counted == pytest.approx(formula, rel=0.001)
+    reference.close()
+
+
 @pytest.mark.parametrize(("causal", "pairs"), [(False, 7 * 7), (True, 7 * 8 / 2)])
 def test_attention_on_a_cpu_is_counted_by_the_pairs_that_are_seen(adapter, causal, pairs):
     heads, width = 3, 64

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from simulated import Simulated
+from simulated import Simulated, SimulatedProbe
 
 from evals.errors import AdapterError, SpecError
 from evals.perf.fit import check_fit, require_fit
@@ -136,6 +136,16 @@ def test_an_adapter_without_likelihood_leaves_that_scenario_out():
     adapter = Simulated(choices=False)
     [record] = sweep(adapter, (1,), [Synthetic(SCENARIOS["letter-likelihood"])]).values()
     assert record.skipped == "the adapter cannot score choices by likelihood"
+
+
+def test_an_adapter_with_beams_of_its_own_is_measured_as_the_beam_search_that_it_is(monkeypatch):
+    """Nothing is counted: the formula is of greedy decoding, and would be held against three beams."""
+    monkeypatch.setattr(SimulatedProbe, "beams", lambda self, asked: 3)
+    monkeypatch.setattr(SimulatedProbe, "counted_flops", lambda self, run: pytest.fail("was counted"))
+    record = sweep(Simulated(tells_tokens=False), (1,))[1]
+    assert record.beams == 3
+    assert any("own way of decoding has 3 beams" in note for note in record.notes)
+    assert any("answers end where the model ends them" in note for note in record.notes)
 
 
 def test_beams_are_measured_without_times_of_tokens_and_say_that_lengths_are_natural():

@@ -97,6 +97,12 @@ STREAMED = ("ttft_ms", "tpot_ms", "itl_ms", "mbu_decode")
 @pytest.mark.parametrize("tag", STREAMED)
 def test_beam_search_has_no_times_of_tokens(tag):
     assert "beam search" in reason(tag, case_record(case=Case("caption", 1, num_beams=3)))
+    assert "beam search" in reason(tag, case_record(beams=3))  # the adapter's own way
+
+
+def test_utilisation_of_beam_search_says_why_there_is_no_formula():
+    assert "nor how many steps it took" in reason("mfu_prefill", case_record(beams=3))
+    assert value("mfu_vision", case_record(beams=3)) == value("mfu_vision")
 
 
 @pytest.mark.parametrize("tag", [*STREAMED, "tokens_per_s"])

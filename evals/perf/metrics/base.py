@@ -22,6 +22,11 @@ class Seen:
     process: ProcessRecord
     case: CaseRecord
 
+    @property
+    def has_beams(self) -> bool:
+        """Whether answers were searched with several beams, because it was asked for or is the adapter's way."""
+        return max(self.case.case.num_beams, self.case.beams) > 1
+
     def latency(self) -> Window:
         """The clean closed-loop pass."""
         return _window(self.case.latency, self.case)
@@ -72,7 +77,7 @@ def with_tokens(seen: Seen, least: int) -> tuple[RequestTimes, ...]:
     """Answered requests whose tokens' times are known, with at least so many tokens."""
     if seen.case.case.protocol == "likelihood":
         raise NoValue("choices are scored by likelihood: no token is generated")
-    if seen.case.case.num_beams > 1:
+    if seen.has_beams:
         raise NoValue("beam search gives all tokens at its end: they have no times of their own")
     requests = answered(seen.latency())
     if not any(request.token_ns for request in requests):

@@ -57,7 +57,7 @@ class Tpot(Metric):
 def _told(seen: Seen, name: str) -> tuple[float, ...]:
     """What an adapter says that tells no tokens; nothing where tokens are known, or it says nothing."""
     requests = answered(seen.latency())
-    if any(request.token_ns for request in requests) or seen.case.case.num_beams > 1:
+    if any(request.token_ns for request in requests) or seen.has_beams:
         return ()
     return tuple(value for request in requests if (value := getattr(request, name)) is not None)
 

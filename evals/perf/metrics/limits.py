@@ -111,8 +111,10 @@ def _achieved(seen: Seen, stage: str) -> float:
         if not images:
             raise NoValue("the requests have no images")
         return images * work.vision_flops / _stage_seconds(seen, ("vision", "resampler"))
-    if seen.case.case.num_beams > 1:
-        raise NoValue("beam search does not tell prefill and decoding apart")
+    if seen.has_beams:
+        raise NoValue(
+            "beam search does not tell prefill and decoding apart, nor how many steps it took, so there is no formula"
+        )
     if any(request.prompt_tokens is None for request in requests):
         raise NoValue("the adapter does not count prompt tokens")
     flops = sum(work.prefill_flops(request.prompt_tokens or 0) for request in requests)
