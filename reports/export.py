@@ -40,7 +40,7 @@ def export_run(run: Run, folder: Path) -> list[Path]:
         StoreError: the run has not been scored, or the folder cannot be written.
     """
     known = all_facts(run)
-    tables = [run_tables.summary(run.results), published_table(run.results, run.manifest)]
+    tables = [run_tables.summary(run.results, known), published_table(run.results, run.manifest)]
     for name, task in run.results["tasks"].items():
         tables.append(run_tables.statistics_table(name, task))
         tables += run_tables.category_tables(name, task)

@@ -59,8 +59,10 @@ class Dot:
     value: float | None
     low: float | None = None
     high: float | None = None
-    chance: float | None = None
-    published: float | None = None
+    floors: tuple[float, ...] = ()
+    majority: float | None = None
+    people: tuple[float, ...] = ()
+    published: tuple[float, ...] = ()
     strong: bool = False
     filled: bool = True
 
@@ -173,10 +175,18 @@ def _lines(axes: Axes, labels: Sequence[str], narrow: bool) -> None:
     axes.set_ylim(len(labels) - 0.5, -0.5)
 
 
+def _ticks(dot: Dot) -> list[tuple[float, str, Any]]:
+    """The levels of a line that are ticks, with their colours and dashes."""
+    found = [(level, VERMILLION, _DASHES[2]) for level in dot.floors]
+    found += [] if dot.majority is None else [(dot.majority, VERMILLION, _DASHES[1])]
+    return found + [(level, GREEN, _DASHES[0]) for level in dot.people]
+
+
 def dot_whisker(
     dots: Sequence[Dot], *, axis: str, limits: tuple[float, float] | None = (0.0, 100.0), narrow: bool = False
 ) -> Figure:
-    """Values with their intervals; a thin tick marks chance, an open diamond a published value."""
+    """Values with their intervals and what they are held against: a dotted tick is a floor, a dashed one the most
+    frequent answer, a solid one what people reach, an open diamond a published model."""
 
     def paint(axes: Axes) -> None:
         _lines(axes, [dot.label for dot in dots], narrow)
@@ -190,10 +200,10 @@ def dot_whisker(
                 axes.plot(
                     [dot.low, dot.high], [y, y], color=BLUE, linewidth=2.6 if dot.strong else 1.6, solid_capstyle="butt"
                 )
-            if dot.chance is not None:
-                axes.plot([dot.chance] * 2, [y - 0.3, y + 0.3], color=VERMILLION, linewidth=1.4, linestyle=_DASHES[2])
-            if dot.published is not None:
-                axes.plot([dot.published], [y], "D", markersize=6, markerfacecolor="none", markeredgecolor=GREEN)
+            for level, color, line in _ticks(dot):
+                axes.plot([level] * 2, [y - 0.3, y + 0.3], color=color, linewidth=1.4, linestyle=line)
+            for level in dot.published:
+                axes.plot([level], [y], "D", markersize=6, markerfacecolor="none", markeredgecolor=GREEN)
             if dot.value is not None:
                 axes.plot([dot.value], [y], "s" if dot.strong else "o", color=BLUE, markersize=6)
             else:

@@ -8,7 +8,8 @@ from typing import Any
 
 from reports import distributions, figures, time_tables
 from reports import format as fmt
-from reports.inputs import headline, published_headlines, title
+from reports.inputs import headline, title
+from reports.levels import levels
 from reports.plots import Plot
 from reports.task_facts import TaskFacts
 
@@ -16,13 +17,14 @@ from reports.task_facts import TaskFacts
 def plots(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> list[Plot]:
     """The page's figures; one that has nothing to show is left out."""
     found = []
-    if dots := score_dots(results):
+    if dots := score_dots(results, facts):
         found.append(
             Plot(
                 "scores",
                 "Scores by task",
-                "Scores with 95 % intervals; the same numbers are in the table of scores.",
+                "Scores with 95 % intervals; the same numbers are in the tables of scores and of published values.",
                 partial(figures.dot_whisker, dots, axis="score, %"),
+                scores_caption(dots),
             )
         )
     if bars := stage_bars(results):
@@ -50,29 +52,49 @@ def _ecdfs(name: str, title: str, description: str, lines: Sequence[figures.Curv
     return Plot(name, title, description, paint)
 
 
-def score_dots(results: Mapping[str, Any]) -> list[figures.Dot]:
+def score_dots(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> list[figures.Dot]:
     """The tasks on the percent scale, and the macro average below them."""
     dots = []
     for name, task in results["tasks"].items():
         estimate = headline(task)
         if not fmt.is_percent(estimate["scale"]):
             continue
-        published = [entry.get("value") for entry in published_headlines(task)]
-        chance, reference = _shown(task.get("chance"), published[0] if published else None)
-        dots.append(figures.Dot(title(name, task), *_shown_ends(estimate), chance, reference))
+        held = levels(task, facts[name].confusion)
+        dots.append(
+            figures.Dot(
+                title(name, task),
+                *_shown_ends(estimate),
+                floors=_percents(held.floors),
+                majority=fmt.shown(held.majority, fmt.PERCENT_SCALE),
+                people=_percents(held.people),
+                published=_percents(held.models),
+            )
+        )
     macro = results.get("macro")
     if macro and macro.get("value") is not None and len(dots) > 1:
         dots.append(figures.Dot("Macro average", *_shown_ends(macro), strong=True))
     return dots
 
 
-def _shown(first: float | None, second: float | None) -> tuple[float | None, float | None]:
-    return fmt.shown(first, fmt.PERCENT_SCALE), fmt.shown(second, fmt.PERCENT_SCALE)
+def scores_caption(dots: Sequence[figures.Dot]) -> str:
+    """What the signs beside the scores stand for, those that are there."""
+    signs = [
+        ("a dotted tick is chance", any(dot.floors for dot in dots)),
+        ("a dashed one always the most frequent right answer", any(dot.majority is not None for dot in dots)),
+        ("a solid one people", any(dot.people for dot in dots)),
+        ("an open diamond a published model", any(dot.published for dot in dots)),
+    ]
+    said = ", ".join(sign for sign, there in signs if there)
+    return "Scores with 95 % intervals." + (f" {said[0].upper()}{said[1:]}." if said else "")
+
+
+def _percents(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(100 * value for value in values)
 
 
 def _shown_ends(estimate: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
-    low, high = _shown(estimate.get("low"), estimate.get("high"))
-    return fmt.shown(estimate.get("value"), fmt.PERCENT_SCALE), low, high
+    value, low, high = (fmt.shown(estimate.get(end), fmt.PERCENT_SCALE) for end in ("value", "low", "high"))
+    return value, low, high
 
 
 def stage_bars(results: Mapping[str, Any]) -> list[figures.Bar]:

@@ -94,6 +94,7 @@ def render(
     """
     results, manifest = run.results, run.manifest
     name = str(results["model"].get("model") or results.get("run_id"))
+    plots = run_figures.plots(results, known)
     context = {
         "title": f"{name}, evaluation report",
         "heading": name,
@@ -103,9 +104,10 @@ def render(
         "beside": published_sentence(results),
         "notices": run_words.notices(results, str(manifest.get("status", "complete"))),
         "facts": facts(results),
-        "summary": run_tables.summary(results),
+        "summary": run_tables.summary(results, known),
         "published": published_table(results, manifest),
-        "figures": drawn(run_figures.plots(results, known)),
+        "figures": drawn(plots),
+        "captions": {plot.name: plot.caption for plot in plots},
         "sections": [task_section(task, found, known[task]) for task, found in results["tasks"].items()],
         "lengths": time_tables.length_table(results, known),
         "time_tables": [table for table in timing(results, known) if table is not None],
@@ -189,7 +191,7 @@ def markdown(run: Run, known: Mapping[str, TaskFacts]) -> str:
     parts += [
         f"> {escape_markdown(notice)}\n" for notice in run_words.notices(results, str(run.manifest.get("status", "")))
     ]
-    parts.append(to_markdown(run_tables.summary(results)))
+    parts.append(to_markdown(run_tables.summary(results, known)))
     if beside := published_table(results, run.manifest):
         parts.append(to_markdown(beside))
     for name, task in results["tasks"].items():

@@ -8,7 +8,9 @@ from typing import Any
 from reports import distributions
 from reports import format as fmt
 from reports.inputs import headline, published_headlines, title
+from reports.levels import Levels, levels
 from reports.tables import Cell, Column, Table, count_cell, number_cell, table, text_cell
+from reports.task_facts import TaskFacts
 
 _NOT_SAID = ("other", distributions.UNPARSED_LABEL)
 _INTERVAL_HINT = "95 % confidence interval, clustered by the task's independent unit"
@@ -23,12 +25,13 @@ def score_cells(estimate: Mapping[str, Any]) -> tuple[Cell, Cell]:
     )
 
 
-def summary(results: Mapping[str, Any]) -> Table:
-    """One line a task: score, interval, counts, and where some task has them bounds, chance and a published value."""
+def summary(results: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> Table:
+    """One line a task: score, interval, counts, and where some task has them bounds, floors and a published value."""
     tasks: Mapping[str, Any] = results["tasks"]
     optional = {
         "bounds": any(_has_bounds(task) for task in tasks.values()),
         "chance": any(task.get("chance") is not None for task in tasks.values()),
+        "majority": any(_levels(name, tasks, facts).majority is not None for name in tasks),
         "published": any(published_headlines(task) for task in tasks.values()),
     }
     shown = [name for name, wanted in optional.items() if wanted]
@@ -44,7 +47,7 @@ def summary(results: Mapping[str, Any]) -> Table:
         *(_OPTIONAL_COLUMNS[name] for name in shown),
     ]
     note = "Scores on a scale from 0 to 1 are shown as percent, with the digits that their interval leaves meaningful."
-    rows = [_summary_row(name, task, shown) for name, task in tasks.items()]
+    rows = [_summary_row(name, task, shown, _levels(name, tasks, facts)) for name, task in tasks.items()]
     footer = []
     macro = results.get("macro")
     if macro and len(rows) > 1:
@@ -59,11 +62,16 @@ _PERCENT = {"scale": fmt.PERCENT_SCALE}
 _OPTIONAL_COLUMNS = {
     "bounds": Column("Bounds", hint="the score if all failed and unparsed samples were wrong, and if all were right"),
     "chance": Column("Chance", hint="the score of guessing"),
+    "majority": Column("Majority", hint="the score of always giving the most frequent right answer"),
     "published": Column("Published", hint="value and model, under the protocol that the task names"),
 }
 
 
-def _summary_row(name: str, task: Mapping[str, Any], shown: Sequence[str]) -> list[Cell]:
+def _levels(name: str, tasks: Mapping[str, Any], facts: Mapping[str, TaskFacts]) -> Levels:
+    return levels(tasks[name], facts[name].confusion)
+
+
+def _summary_row(name: str, task: Mapping[str, Any], shown: Sequence[str], held: Levels) -> list[Cell]:
     estimate = headline(task)
     scale = estimate["scale"]
     chance = task.get("chance")
@@ -71,6 +79,9 @@ def _summary_row(name: str, task: Mapping[str, Any], shown: Sequence[str]) -> li
         "bounds": _bounds_cell(task, scale),
         "chance": number_cell(
             fmt.shown(chance, scale), fmt.number(fmt.shown(chance, scale), 0 if chance in (0, 0.5) else 1)
+        ),
+        "majority": number_cell(
+            fmt.shown(held.majority, scale), fmt.number(fmt.shown(held.majority, scale), 0 if held.majority == 1 else 1)
         ),
         "published": _published_cell(task, scale),
     }

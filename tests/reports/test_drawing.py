@@ -6,7 +6,7 @@ import sys
 DRAW = """
 import gc, hashlib
 from reports import figures
-dots = [figures.Dot("one", 40.0, 30.0, 50.0, chance=25.0), figures.Dot("two", 60.0, 50.0, 70.0, published=65.0)]
+dots = [figures.Dot("one", 40.0, 30.0, 50.0, floors=(25.0,)), figures.Dot("two", 60.0, 50.0, 70.0, published=(65.0,))]
 for narrow in (False, True):
     drawn = figures.dot_whisker(dots, axis="score, %", narrow=narrow)
     print(*(hashlib.sha256(figures.export(drawn, kind)).hexdigest() for kind in ("svg", "pdf", "png")))

@@ -20,7 +20,7 @@ from reports.leaderboard_report import build_leaderboard
 from reports.plots import Plot
 from reports.run_report import build_report
 
-DOTS = [figures.Dot("words", 60.0, 50.0, 70.0), figures.Dot("单词", 40.0, chance=25.0)]
+DOTS = [figures.Dot("words", 60.0, 50.0, 70.0), figures.Dot("单词", 40.0, floors=(25.0,))]
 
 
 def plot(dots: list[figures.Dot] = DOTS, title: str = "Scores", axis: str = "score, %") -> Plot:
@@ -182,7 +182,7 @@ def test_every_page_is_the_same_bytes_from_drawn_and_from_kept_figures(
 DRAW = """
 import hashlib, sys
 from reports import figures
-dots = [figures.Dot("one", 40.0, 30.0, 50.0, chance=25.0)]
+dots = [figures.Dot("one", 40.0, 30.0, 50.0, floors=(25.0,))]
 print(hashlib.sha256(figures.export(figures.dot_whisker(dots, axis="score, %"))).hexdigest())
 """
 

@@ -9,7 +9,7 @@ import pytest
 from reports import figures, svg
 
 DOTS = [
-    figures.Dot("shapes", 91.0, 88.0, 93.0, chance=50.0, published=87.0),
+    figures.Dot("shapes", 91.0, 88.0, 93.0, floors=(50.0,), published=(87.0,)),
     figures.Dot('<b>"style="x:y"', 40.0, 30.0, 50.0),
     figures.Dot("单词", None),
     figures.Dot("Macro average", 70.0, 68.0, 72.0, strong=True),

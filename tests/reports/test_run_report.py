@@ -15,7 +15,7 @@ from model_adapters.contract import Timing
 from reports import run_tables, run_words, time_tables
 from reports.page import content_security_policy, escaped_json
 from reports.run_report import Written, build_report
-from reports.task_facts import TaskFacts
+from reports.task_facts import TaskFacts, all_facts
 
 
 class Outline(HTMLParser):
@@ -126,9 +126,9 @@ def test_tables_have_captions_and_scopes(outline: Outline) -> None:
 
 
 def test_published_values_bounds_and_failures_are_in_the_summary(demo: Run) -> None:
-    table = run_tables.summary(demo.results)
+    table = run_tables.summary(demo.results, all_facts(demo))
     labels = [column.label for column in table.columns]
-    assert labels[-3:] == ["Bounds", "Chance", "Published"]
+    assert labels[-4:] == ["Bounds", "Chance", "Majority", "Published"]
     row = {label: cell.text for label, cell in zip(labels, table.rows[0], strict=True)}
     assert row["Errors"] == "1"
     assert row["Published"] == "87.6 (OmniLMM-3B)"
@@ -136,8 +136,9 @@ def test_published_values_bounds_and_failures_are_in_the_summary(demo: Run) -> N
 
 
 def test_columns_that_say_nothing_are_left_out(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", {"t": [sample(i) for i in range(30)]}, changes={"t": {"chance": None}})
-    assert [column.label for column in run_tables.summary(run.results).columns][-1] == "Errors"
+    rows = [sample(i, references=(f"answer {i}",)) for i in range(30)]
+    run = write_run(tmp_path / "run", {"t": rows}, changes={"t": {"chance": None}})
+    assert [column.label for column in run_tables.summary(run.results, all_facts(run)).columns][-1] == "Errors"
 
 
 def test_csv_holds_every_number_in_full(demo: Run, written: Written) -> None:
