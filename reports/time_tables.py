@@ -116,8 +116,8 @@ def resource_table(results: Mapping[str, Any]) -> Table | None:
         "peak_allocated_mib": ("Peak device memory, allocated", fmt.mib),
         "peak_reserved_mib": ("Peak device memory, reserved", fmt.mib),
         "energy_j": ("Energy, J", fmt.significant),
-        "auto_batch_size": ("Batch size that was found, requests", fmt.count),
-        "auto_batch_tokens": ("Batch size that was found, tokens", fmt.count),
+        "auto_batch_size": ("Batch size by auto, requests", fmt.count),
+        "auto_batch_tokens": ("Batch size by auto, tokens", fmt.count),
     }
     rows = [
         [text_cell(label), number_cell(efficiency[key], show(efficiency[key]))]
