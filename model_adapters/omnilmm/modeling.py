@@ -317,8 +317,11 @@ class MiniCPM(_Answering):
 
 
 def check_vocabulary(tokenizer: OmniTokenizer, config: LanguageConfig, folder: Path) -> None:
-    """Refuse a tokenizer that can give ids which the model has no embedding for."""
-    if tokenizer.vocab_size > config.vocab_size:
+    """Refuse a tokenizer that can give ids which the model has no embedding for, or that knows not half of its ids.
+
+    An embedding may be a little wider than the vocabulary, rounded up for the hardware.
+    """
+    if not config.vocab_size / 2 <= tokenizer.vocab_size <= config.vocab_size:
         raise AdapterError(
             f"{folder}: tokenizer.model has {tokenizer.vocab_size} pieces, config.json says vocab_size "
             f"{config.vocab_size}. They are of different checkpoints; copy both from the same one."

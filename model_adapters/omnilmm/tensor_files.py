@@ -153,6 +153,8 @@ def _open_shards(index: Path, reader: type[SafetensorsFile] | type[TorchFile]) -
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         shard_names = sorted(set(weight_map.values()))
+        if not all(isinstance(name, str) and Path(name).name == name for name in shard_names):
+            raise ValueError("a shard must be the name of a file in the same folder")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdapterError(f"{index} is not a weight index ({error}). Copy it again from the checkpoint.") from error
     missing = [name for name in shard_names if not (index.parent / name).is_file()]

@@ -101,7 +101,7 @@ def _opened(picture: ImageRef) -> Image.Image:
     try:
         return picture.open()
     except OSError as error:
-        raise OSError(f"{picture.name}: {error}") from error
+        raise OSError(str(error) if picture.name in str(error) else f"{picture.name}: {error}") from error
 
 
 def in_lines(found: Sequence[tuple[Box, str]]) -> str:

@@ -188,9 +188,10 @@ def test_index_of_another_checkpoint_is_refused(copy: Path) -> None:
     )
     with pytest.raises(AdapterError, match=r"llm\.other in model\.safetensors"):
         load(copy)
-    (copy / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(AdapterError, match="not a weight index"):
-        load(copy)
+    for text in ("{}", "[]", '{"weight_map": {"a": 5}}', '{"weight_map": {"a": "../model.safetensors"}}'):
+        (copy / "model.safetensors.index.json").write_text(text)
+        with pytest.raises(AdapterError, match="not a weight index"):
+            load(copy)
 
 
 def test_folder_without_weights_or_no_folder_is_named(copy: Path) -> None:
@@ -201,10 +202,17 @@ def test_folder_without_weights_or_no_folder_is_named(copy: Path) -> None:
         load(copy / "absent")
 
 
-def test_tokenizer_of_another_checkpoint_is_refused(copy: Path, shared: Path) -> None:
+def test_tokenizer_of_another_checkpoint_is_refused(
+    copy: Path, tiny_checkpoint: Path, shared: Path, tmp_path: Path
+) -> None:
     shutil.copy(shared / "reference" / "omnilmm_ref_a" / "checkpoint" / "tokenizer.model", copy)
     with pytest.raises(AdapterError, match=r"3000 pieces.*vocab_size 420"):
         load(copy)
+    large = tmp_path / "large"
+    shutil.copytree(shared / "reference" / "omnilmm_ref_a" / "checkpoint", large)
+    shutil.copy(tiny_checkpoint / "tokenizer.model", large)
+    with pytest.raises(AdapterError, match=r"400 pieces.*vocab_size 3000"):
+        load(large)
 
 
 def test_text_checkpoint_stores_the_tied_matrix_once(tiny_text_checkpoint: Path) -> None:
