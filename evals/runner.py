@@ -25,6 +25,7 @@ from evals.journal import Journal
 from evals.lock import RunLock
 from evals.memory_full import Halving
 from evals.plan import TaskPlan, make_plan
+from evals.preflight import try_scoring
 from evals.progress import meter
 from evals.results import score_run
 from evals.session import Session
@@ -157,6 +158,7 @@ def _finish(job: Job, run: Run, prepared: Sequence[_Prepared]) -> dict[str, Any]
 def _prepare(job: Job, item: Item) -> _Prepared:
     dataset = open_dataset(item.spec, job.data_root, job.cache, item.subset)
     plan = make_plan(item.spec, dataset)
+    try_scoring(plan)
     identity = task_identity(item.spec, item.preset, plan.samples_hash, dataset.subset)
     return _Prepared(item, plan, identity, job.shard.part(plan) if job.shard else range(len(plan.order)))
 

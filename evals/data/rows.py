@@ -180,10 +180,22 @@ def _kept(data: DataSpec, table: pa.Table, where: str) -> Indices:
     """Numbers of the stored rows that meet all of ``keep`` and none of ``drop``."""
     stays = np.ones(table.num_rows, dtype=bool)
     for condition, wanted in [*((c, True) for c in data.keep), *((c, False) for c in data.drop)]:
-        stays &= _met(condition, table) == wanted
+        stays &= _checked(condition, table, where) == wanted
     if table.num_rows and not stays.any():
         raise DataError(f"Task {where!r}: its conditions leave no row of {table.num_rows}. Correct data.keep or drop.")
     return np.flatnonzero(stays).astype(np.int32)
+
+
+def _checked(condition: Condition, table: pa.Table, where: str) -> NDArray[np.bool_]:
+    import pyarrow as pa
+
+    try:
+        return _met(condition, table)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"Task {where!r}: the condition on column {condition.column!r}, which holds "
+            f"{table.column(condition.column).type}, cannot be worked out ({error}). Correct data.keep or data.drop."
+        ) from error
 
 
 def _met(condition: Condition, table: pa.Table) -> NDArray[np.bool_]:
@@ -209,8 +221,13 @@ def _met(condition: Condition, table: pa.Table) -> NDArray[np.bool_]:
 
 def _exploded(names: Sequence[str], table: pa.Table, source: Indices, where: str) -> tuple[Indices, Indices]:
     """Row and item numbers of every item of the list columns."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    for name in names:
+        kind = table.column(name).type
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_null(kind)):
+            raise DataError(f"Task {where!r}: column {name!r} holds {kind}, expected lists. Correct data.explode.")
     lengths = [pc.fill_null(pc.list_value_length(table.column(name)), 0).to_numpy()[source] for name in names]
     for name, other in zip(names[1:], lengths[1:], strict=True):
         differ = np.flatnonzero(lengths[0] != other)

@@ -76,5 +76,8 @@ def get_metric(name: str, **options: Any) -> Metric:
     else:
         hint = did_you_mean(name, metric_names())
         raise SpecError(f"Unknown metric {name!r}.{hint} Known metrics: {', '.join(metric_names())}.")
-    metric: Metric = cls(**options)
+    try:
+        metric: Metric = cls(**options)
+    except TypeError as error:
+        raise SpecError(f"Metric {name!r} does not take these options, {options}: {error}.") from error
     return metric

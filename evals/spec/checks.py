@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -12,9 +13,10 @@ from evals.extract import EXTRACTORS
 from evals.metrics.registry import METRICS, metric_names
 from evals.prompts.template import Template
 from evals.spec.data_records import DataSpec
-from evals.spec.records import MULTIPLE_CHOICE, MetricUse, PromptSpec, Protocol, SuiteSpec, TaskSpec
+from evals.spec.records import MULTIPLE_CHOICE, MetricUse, Preset, PromptSpec, Protocol, SuiteSpec, TaskSpec
 from evals.spec.transforms import TRANSFORMS
 from evals.spec.yaml_source import Document, Location
+from model_adapters.contract import GenerationSettings
 
 # What each source needs besides its name.
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -27,6 +29,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 }
 RESERVED = ("options", "choices", "examples", "group", "answer")
 _REVISION = re.compile(r"[0-9a-f]{40}")
+_PRESET_NAME = re.compile(r"[\w.-]+")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 Problem = tuple[Location, str]
@@ -44,7 +47,8 @@ def _metrics() -> tuple[str, ...]:
 
 def check_task(spec: TaskSpec, document: Document) -> None:
     """Raise one :class:`SpecError` that lists everything wrong with a task, each with its line."""
-    found = [*_names(spec, document), *_templates(spec), *_parts(spec), *_data(spec.data), *_published(spec)]
+    found = [*_names(spec, document), *_templates(spec), *_parts(spec), *_numbers(spec), *_data(spec.data)]
+    found += _published(spec)
     if found:
         raise SpecError("\n".join(f"{document.where(location)}: {text}" for location, text in found))
 
@@ -59,7 +63,13 @@ def _names(spec: TaskSpec, document: Document) -> Iterator[Problem]:
     uses: list[tuple[MetricUse, Location]] = [(use, ("metrics", i)) for i, use in enumerate(spec.metrics)]
     for preset, parts in spec.presets.items():
         uses += [(use, ("presets", preset, "metrics", i)) for i, use in enumerate(parts.metrics or ())]
+    for location in dict.fromkeys(location[:-1] for _, location in uses):
+        named = [use.name for use, place in uses if place[:-1] == location]
+        for name in sorted({name for name in named if named.count(name) > 1}):
+            yield location, f"the metric {name!r} is listed twice; its scores of a sample have one place."
     for use, location in uses:
+        if use.name.startswith("evaluate:"):
+            continue  # of that library: looked for when a run is prepared
         if use.name not in METRICS and use.name not in _metrics():  # built-in names first: packages cost a search
             yield location, f"unknown metric {use.name!r}.{_nearest(use.name, _metrics())}"
         for column in use.columns.values():
@@ -115,6 +125,41 @@ def _parts(spec: TaskSpec) -> Iterator[Problem]:
             yield location, f"protocol {protocol!r} needs columns.choices."
     if (spec.columns.answer_as == "label") != (spec.columns.labels is not None):
         yield ("columns",), "answer_as: label and the column of the labels (labels) belong together; give both or none."
+
+
+def _numbers(spec: TaskSpec) -> Iterator[Problem]:
+    """Numbers that mean nothing, and names of presets that no command could ask for."""
+    if spec.version < 1:
+        yield ("version",), f"the version is {spec.version}; it counts from 1."
+    for key in ("count", "hashed_subset"):
+        value = getattr(spec.data, key)
+        if value is not None and value < 1:
+            yield ("data", key), f"{key} is {value}, expected at least 1."
+    parts: list[tuple[Location, TaskSpec | Preset]] = [((), spec)]
+    for name, preset in spec.presets.items():
+        parts.append((("presets", name), preset))
+        if name in ("default", "all") or not _PRESET_NAME.fullmatch(name):
+            yield ("presets", name), f"a preset cannot be called {name!r}; use letters, digits, '.', '_' and '-'."
+    for location, part in parts:
+        if part.prompt and part.prompt.few_shot and part.prompt.few_shot.count < 1:
+            yield (*location, "prompt", "few_shot", "count"), f"count is {part.prompt.few_shot.count}; at least 1."
+        for key, text in _decoding(part.generation) if part.generation else ():
+            yield (*location, "generation", key), text
+
+
+def _decoding(settings: GenerationSettings) -> Iterator[tuple[str, str]]:
+    """Decoding settings out of their range, as :class:`GenerationSettings` describes them."""
+    for key, least in (("max_new_tokens", 1), ("num_beams", 1), ("top_k", 0)):
+        if (value := getattr(settings, key)) < least:
+            yield key, f"{key} is {value}, expected at least {least}."
+    for key, most in (("repetition_penalty", math.inf), ("temperature", math.inf), ("top_p", 1.0)):
+        if not 0 < (value := getattr(settings, key)) <= most:
+            yield (
+                key,
+                f"{key} is {value:g}, expected more than 0{'' if most == math.inf else f' and at most {most:g}'}.",
+            )
+    if "" in settings.stop:
+        yield "stop", "an empty text stops nothing; leave it out."
 
 
 def _data(data: DataSpec) -> Iterator[Problem]:

@@ -99,12 +99,17 @@ def drop_empty(value: Any) -> list[Any]:
 
 def unique(value: Any) -> list[Any]:
     """A list without repetitions, first ones kept in order."""
+    if not isinstance(value, list):
+        raise DataError(f"{_shown(value)} is a {type(value).__name__}, expected a list")
     return list(dict.fromkeys(value))
 
 
 def letter(value: Any) -> str:
     """The letter of an index from 0: 0 becomes A."""
-    return string.ascii_uppercase[int(value)]
+    text = _text(value).strip()
+    if not text.isdecimal() or int(text) >= len(string.ascii_uppercase):
+        raise DataError(f"{_shown(value)} is no index from 0 to {len(string.ascii_uppercase) - 1}")
+    return string.ascii_uppercase[int(text)]
 
 
 def final_answer(value: Any) -> str:
@@ -144,6 +149,8 @@ def drop_wiki_markup(value: Any) -> str:
 
 def drop_wiki_markup_items(value: Any) -> list[str]:
     """:func:`drop_wiki_markup` of each item of a list."""
+    if not isinstance(value, list):
+        raise DataError(f"{_shown(value)} is a {type(value).__name__}, expected a list")
     return [drop_wiki_markup(item) for item in value]
 
 

@@ -16,6 +16,7 @@ import yaml
 from evals.errors import SpecError
 
 Location = tuple[str | int, ...]
+_PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -72,11 +73,15 @@ def _included(path: Path, including: tuple[Path, ...]) -> Document:
 
 def _read(path: Path, including: tuple[Path, ...]) -> Document:
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
     except OSError as error:
         by = f" (included by {including[-1]})" if including else ""
         raise SpecError(f"Cannot read {path}{by}: {error.strerror}. Check the file's name and place.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
+        ) from error
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
@@ -89,6 +94,8 @@ def _read(path: Path, including: tuple[Path, ...]) -> Document:
 
 def _construct(node: yaml.Node, location: Location, path: Path, lines: dict[Location, tuple[Path, int]]) -> Any:
     lines[location] = (path, node.start_mark.line + 1)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
+        raise _tagged(node, path)
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -120,9 +127,11 @@ def _scalar(node: yaml.Node, path: Path) -> Any:
         case "null":
             return None
         case _:
-            raise SpecError(
-                f"{path}:{node.start_mark.line + 1}: tag {node.tag!r} is not allowed; tasks are plain data."
-            )
+            raise _tagged(node, path)
+
+
+def _tagged(node: yaml.Node, path: Path) -> SpecError:
+    return SpecError(f"{path}:{node.start_mark.line + 1}: tag {node.tag!r} is not allowed; tasks are plain data.")
 
 
 def _merged(base: Document, top: Document) -> Document:
