@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import shlex
 import sys
@@ -299,9 +300,17 @@ def _share_cores() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+def _print_anything() -> None:
+    """Let a terminal that cannot show a sign (GBK has no minus sign U+2212, say) show ``?`` and not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _share_cores()
+    _print_anything()
     options = parser().parse_args(arguments)
     options.typed = list(sys.argv[1:] if arguments is None else arguments)
     from evals.errors import EvalError

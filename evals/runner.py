@@ -169,8 +169,10 @@ def _folder(job: Job, identity: Mapping[str, Any]) -> Path:
     if job.out is not None:
         folder = job.out.resolve()
     else:
-        what = job.suite or "+".join(identity["tasks"])[:80]
-        folder = job.runs_dir / f"{what}-{_slug(str(identity['model'].get('model')))}-{sha256_json(identity)[:8]}"
+        what = _short(job.suite or "+".join(identity["tasks"]))
+        folder = (
+            job.runs_dir / f"{what}-{_short(_slug(str(identity['model'].get('model'))))}-{sha256_json(identity)[:8]}"
+        )
     if job.shard:
         if job.new:
             raise SpecError("--new and --shard exclude each other: shards must agree on a name. Give another --out.")
@@ -216,6 +218,11 @@ def _take_answers(earlier: Run, run: Run) -> None:
         source, target = earlier.responses_path(task), run.responses_path(task)
         if source.exists() and not target.exists():
             write_bytes(target, source.read_bytes())
+
+
+def _short(text: str) -> str:
+    """A text of at most 80 bytes: file systems count bytes, and a Chinese letter has three."""
+    return text.encode()[:80].decode(errors="ignore")
 
 
 def _slug(text: str) -> str:

@@ -101,8 +101,16 @@ def add_executor(command: argparse.ArgumentParser, *, shard: bool = True) -> Non
     )
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1; argparse reports the error of anything else."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share; give a number from 0 to 1, such as 0.01 for one percent")
+    return value
+
+
 def add_error_rate(command: argparse.ArgumentParser) -> None:
     """How many failures are too many."""
     command.add_argument(
-        "--max-error-rate", type=float, default=0.01, metavar="SHARE", help="failed requests allowed (0.01)"
+        "--max-error-rate", type=share, default=0.01, metavar="SHARE", help="failed requests allowed (0.01)"
     )

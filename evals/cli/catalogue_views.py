@@ -37,10 +37,10 @@ def show_list(what: str, keep: TaskFilter, *, as_json: bool) -> None:
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        print_table(what, columns, rows)
+        print_table(what, columns, [[str(cell) for cell in row] for row in rows])
 
 
-def _listing(what: str, keep: TaskFilter) -> tuple[list[str], list[list[str]]]:
+def _listing(what: str, keep: TaskFilter) -> tuple[list[str], list[list[str | int]]]:
     from evals.spec import find_suite, find_task, suite_names, task_names
 
     if what == "tasks":
@@ -51,7 +51,7 @@ def _listing(what: str, keep: TaskFilter) -> tuple[list[str], list[list[str]]]:
         ]
     if what == "suites":
         suites = [find_suite(name) for name in suite_names()]
-        return ["suite", "tasks", "title"], [[s.name, str(len(s.tasks)), s.title] for s in suites]
+        return ["suite", "tasks", "title"], [[s.name, len(s.tasks), s.title] for s in suites]
     if what == "adapters":
         from evals.controls import model_names
 

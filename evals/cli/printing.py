@@ -10,8 +10,9 @@ from unicodedata import combining, east_asian_width
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
+    """One JSON document on stdout; letters beyond ASCII as escapes where stdout is not UTF-8."""
+    is_utf8 = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    json.dump(value, sys.stdout, ensure_ascii=not is_utf8, indent=1, allow_nan=False)
     print()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -95,6 +98,8 @@ def test_an_unknown_adapter_is_named_with_the_nearest(task: SmallTask, command: 
         (["--preset", "oficial"], ["has no preset 'oficial'"]),
         (["--limit", "0"], ["limit of 0 samples", "at least 1"]),
         (["--ids", "/no/such/file"], ["--ids /no/such/file: No such file"]),
+        (["--max-error-rate", "5"], ["5 is no share; give a number from 0 to 1"]),
+        (["--max-error-rate", "-0.1"], ["-0.1 is no share"]),
         (["--ids", "/dev/null"], ["--ids /dev/null: the file is empty"]),
         (["--stratify", "kind"], ["--stratify kind", "give --sample N"]),
         (["--sample", "4", "--stratify", "king"], ["no field 'king' to stratify by"]),
@@ -238,6 +243,24 @@ def test_an_interrupt_ends_with_130_and_says_how_to_go_on(
     assert code == 130
     assert "the same command continues" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "ascii"])
+def test_any_terminal_shows_the_results(task: SmallTask, encoding: str) -> None:
+    """A terminal in GBK has no minus sign and no dash; JSON stays JSON there."""
+    execute(task.job(task.folder / "运 行"), Scripted)
+    shown = []
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, run_eval.__file__, "compare", "运 行", "运 行", *more],
+            cwd=task.folder,
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=True,
+        )
+        shown.append(done.stdout.decode(encoding))
+    assert "colours" in shown[0]
+    assert json.loads(shown[1])["comparisons"][0]["a"] == "运 行"
 
 
 def test_debug_shows_the_traceback(task: SmallTask) -> None:

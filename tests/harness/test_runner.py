@@ -154,6 +154,16 @@ def test_without_a_folder_the_name_follows_from_the_identity(tmp_path: Path) -> 
     assert one.run.path.name.startswith("colours-my-model-7b-")
 
 
+def test_long_chinese_names_make_a_folder_that_file_systems_take(tmp_path: Path) -> None:
+    """A file's name may have 255 bytes, and a Chinese letter has three."""
+    tasks = [small_task(tmp_path, f"{number}号" + "很长的任务名字" * 5, n=2) for number in range(3)]
+    job = job_of(tasks, None, runs_dir=tmp_path / "runs")
+    run = execute(job, lambda: Scripted(name="模型" * 60)).run
+    assert len(run.path.name.encode()) < 200
+    assert run.manifest["status"] == "complete"
+    assert run.tasks == [task.name for task in tasks]
+
+
 def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
     task = small_task(tmp_path)
     (tmp_path / "mine").mkdir()
