@@ -86,9 +86,12 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document for people: indented, keys in the order given, no NaN."""
+    """Write a JSON document for people: indented, keys in the order given, no NaN.
+
+    Bytes of a path that are no UTF-8 are lone surrogates in Python; they are kept as ``\\udXXX`` escapes.
+    """
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    write_bytes(path, text.encode() + b"\n")
+    write_bytes(path, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def canonical_json(value: Any) -> bytes:

@@ -51,6 +51,15 @@ class Run:
     path: Path
     _samples: dict[str, list[ScoredSample]] = field(default_factory=dict, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError:
+            raise StoreError(
+                f"The name of the run's folder is no UTF-8: {str(self.path)!r}. Arrow cannot open files there; rename "
+                "it, or choose another one with --out."
+            ) from None
+
     @property
     def manifest_path(self) -> Path:
         return self.path / "manifest.json"

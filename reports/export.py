@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from reports.task_facts import all_facts
 
 KINDS = ("pdf", "svg", "png")
 NOTES = "NOTES.txt"
+LONGEST_NAME = 100  # characters of a file's name, which file systems end at 255 bytes
 
 
 def export_run(run: Run, folder: Path) -> list[Path]:
@@ -85,10 +87,10 @@ def export_leaderboard(board: Board, folder: Path, runs: Sequence[RunLike] = ())
 
 def write_export(folder: Path, tables: Iterable[Table | None], plots: Iterable[Plot]) -> list[Path]:
     """Write ``tables/<name>.tex`` and ``figures/<name>.{pdf,svg,png}``, and a note where a font was missing."""
+    made = [table for table in tables if table is not None]
     written = [
-        _written(folder / "tables" / f"{_slug(table.name)}.tex", to_latex(table).encode("utf-8"))
-        for table in tables
-        if table is not None
+        _written(folder / "tables" / f"{name}.tex", to_latex(table).encode("utf-8"))
+        for table, name in zip(made, file_names([table.name for table in made]), strict=True)
     ]
     missing: set[str] = set()
     for plot in plots:
@@ -107,6 +109,23 @@ def _written(path: Path, data: bytes) -> Path:
     return path
 
 
-def _slug(name: str) -> str:
-    """A file name: letters, digits, hyphens."""
-    return "".join(character if character.isalnum() and character.isascii() else "-" for character in name)
+def file_names(names: Sequence[str]) -> list[str]:
+    """A file name for each name, of ASCII letters, digits and hyphens, all different also where case does not count.
+
+    Where two names have the same letters (all of them Chinese, say), or one is too long, a digest tells them apart.
+    """
+    taken: set[str] = set()
+    found = []
+    for number, name in enumerate(names):
+        slug = (
+            "".join(character if character.isalnum() and character.isascii() else "-" for character in name) or "table"
+        )
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        file = slug if len(slug) <= LONGEST_NAME else f"{slug[:LONGEST_NAME]}-{digest}"
+        if file.casefold() in taken:
+            file = f"{slug[:LONGEST_NAME]}-{digest}"
+        if file.casefold() in taken:  # the same name twice
+            file = f"{file}-{number}"
+        taken.add(file.casefold())
+        found.append(file)
+    return found

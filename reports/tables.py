@@ -23,6 +23,9 @@ _LATEX_ESCAPES = str.maketrans(
         "}": r"\}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "<": r"\textless{}",  # these three print as other characters in LaTeX's oldest font encoding, its default
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
         fmt.MINUS: "$-$",
         fmt.NBSP: "~",
         fmt.DASH: "--",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from evals.errors import StoreError
 from evals.files import AtomicFile, canonical_json, sha256_json, write_bytes, write_json
+from evals.store import Run
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
@@ -81,3 +83,14 @@ def test_the_canonical_form_does_not_depend_on_the_order_of_keys(value: dict[str
     turned = dict(reversed(value.items()))
     assert canonical_json(value) == canonical_json(turned)
     assert sha256_json(value) == sha256_json(turned)
+
+
+def test_half_a_character_in_a_document_comes_back_as_it_was(tmp_path: Path) -> None:
+    """A path whose bytes are no UTF-8 has them; a run whose command names one must not lose its manifest."""
+    write_json(tmp_path / "a.json", {"command": "--checkpoint caf\udce9"})
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"command": "--checkpoint caf\udce9"}
+
+
+def test_a_run_is_refused_in_a_folder_that_arrow_could_not_open(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no UTF-8.*--out"):
+        Run(tmp_path / "caf\udce9")

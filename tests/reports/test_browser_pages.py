@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,6 +114,31 @@ def test_a_page_is_quiet_and_never_scrolls_sideways(
     assert browser.get_log("browser") == []  # a violated policy is an error of the console
     fetched = browser.execute_script("return performance.getEntriesByType('resource').map((e) => e.name)")
     assert all(page == "serve" and address.startswith(pages["serve"]) for address in fetched)
+
+
+def test_names_of_any_kind_are_inert_and_stay_within_a_telephone(browser: WebDriver, tmp_path: Path) -> None:
+    long, evil = "W" * 300, "<img src=x onerror=\"document.title='owned'\">"
+    names = [long, evil, "\u202eright to left", "</script><script>document.title='owned'</script>"]
+    rows = [replace(sample(i), categories={long: names[i % 4], evil: long}) for i in range(24)]
+    runs = [
+        write_run(
+            tmp_path / str(i), {"t": rows}, changes={"t": {"title": f"{evil} {long}"}}, model=name, run_id=f"r{i}"
+        )
+        for i, name in enumerate(names)
+    ]
+    files = [
+        build_report(runs[0]).html,
+        build_comparison(runs, compare_runs(runs), tmp_path / "comparison").html,
+        build_leaderboard(build_board(runs), tmp_path, runs),
+    ]
+    for file in files:
+        browser.get_log("browser")
+        show(browser, file.as_uri(), width=390)
+        ready(browser)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390, file
+        assert browser.title != "owned"
+        assert browser.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+        assert browser.get_log("browser") == []
 
 
 def test_a_view_of_the_leaderboard_can_be_shared_by_its_address(browser: WebDriver, pages: dict[str, str]) -> None:

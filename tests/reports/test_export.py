@@ -1,17 +1,20 @@
 """Tables and figures for papers."""
 
 import logging
+import re
 from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from report_runs import demo_run, mixed, write_run
+from report_runs import demo_run, mixed, sample, write_run
 
 from evals.compare import compare_runs
 from evals.leaderboard import build_board
 from reports import export, figures, fonts
-from reports.export import NOTES, export_comparison, export_leaderboard, export_run, write_export
+from reports.export import NOTES, export_comparison, export_leaderboard, export_run, file_names, write_export
 from reports.plots import Plot
 
 
@@ -56,6 +59,21 @@ def test_a_comparison_and_a_leaderboard_are_exported_too(tmp_path: Path, monkeyp
 
 
 CHINESE = "单词识别"
+
+
+@given(st.lists(st.text(st.sampled_from("aA-_ 难度\ud83d/.\0"), max_size=4) | st.text(max_size=300), max_size=12))
+def test_each_table_has_a_file_of_its_own_whatever_it_is_called(names: list[str]) -> None:
+    files = file_names(names)
+    assert len({file.casefold() for file in files}) == len(names)
+    assert all(len(file) < 128 and re.fullmatch("[A-Za-z0-9-]*", file) for file in files)
+
+
+def test_categories_with_chinese_names_are_all_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "KINDS", ())
+    rows = [sample(i, categories={"难度": "易", "类型": "图", "long" * 90: "x"}) for i in range(30)]
+    export_run(write_run(tmp_path / "run", {"t": rows}), tmp_path / "out")
+    tables = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out" / "tables").iterdir())
+    assert all(f"By {name}" in tables for name in ("难度", "类型", "long"))
 
 
 def chinese_figure() -> Figure:

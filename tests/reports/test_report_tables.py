@@ -60,6 +60,7 @@ def test_markdown_has_caption_alignment_rows_footer_and_note() -> None:
 
 def test_latex_escapes_what_latex_reads() -> None:
     found = to_latex(table("t", "50 % of a_b", COLUMNS, [[text_cell("a_b & {c}"), Cell("\u22121.2")]]))
+    assert r"\textless{}b\textgreater{} \textbar{}" in to_latex(table("t", "<b> |", COLUMNS, []))
     assert r"\caption{50 \% of a\_b}" in found
     assert r"a\_b \& \{c\} & $-$1.2 \\" in found
     assert r"\begin{tabular}{lr}" in found
