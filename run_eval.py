@@ -252,10 +252,13 @@ def _publish_comparison(options: argparse.Namespace, runs: list[Any], found: Any
 
 
 def _write_report(path: Path, out: Path) -> Path:
-    from evals.store import open_run
-    from reports.run_report import build_report
+    from reports.garbage import uncollected
 
-    return build_report(open_run(path), out).html
+    with uncollected():  # modules stay alive, too
+        from evals.store import open_run
+        from reports.run_report import build_report
+
+        return build_report(open_run(path), out).html
 
 
 # Commands that write reports stand above, over both rooms; the others stand in evals/cli and are imported when called.

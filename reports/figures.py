@@ -131,16 +131,30 @@ def export_with_fonts(figure: Figure, kind: str) -> tuple[bytes, frozenset[str]]
     """
     from matplotlib import rc_context
 
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}[kind]
+    metadata = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}
     buffer = io.BytesIO()
     missing: frozenset[str] = frozenset()
     with rc_context(_style()), warnings.catch_warnings():
         # text stays text in an SVG: its reader has the glyphs that the measuring font lacks
         warnings.filterwarnings("ignore", message="Glyph")
-        if kind != "svg":
+        if kind == "svg":
+            _write_svg(figure, buffer)
+        else:
             missing = _set_fonts(figure)
-        figure.savefig(buffer, format=kind, metadata=metadata, transparent=kind != "png", dpi=200)
+            figure.savefig(buffer, format=kind, metadata=metadata[kind], transparent=kind == "pdf", dpi=200)
     return buffer.getvalue(), missing
+
+
+def _write_svg(figure: Figure, buffer: io.BytesIO) -> None:
+    """A transparent SVG, drawn once: ``savefig`` draws every figure twice, the first time for its layout alone."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    grounds = [figure.patch, *(axes.patch for axes in figure.axes)]
+    for ground in grounds:
+        ground.set_visible(False)
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    for ground in grounds:
+        ground.set_visible(True)
 
 
 def _set_fonts(figure: Figure) -> frozenset[str]:
