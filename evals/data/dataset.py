@@ -189,8 +189,10 @@ class Dataset(Sequence[Sample]):
             fields["examples"] = self._examples.text(sample_id, fields)
         hashes = [image.sha256 for image in images]
         content = _content(sample_id, fields, references, hashes, where)
-        cluster = str(values[columns.cluster]) if columns.cluster else (hashes[0] if hashes else sample_id)
-        return Sample(sample_id, images, fields, references, cluster, hashlib.sha256(content).hexdigest())
+        cluster = values[columns.cluster] if columns.cluster else None
+        if cluster in (None, ""):  # what is not known to belong to others stands for itself
+            cluster = hashes[0] if hashes else sample_id
+        return Sample(sample_id, images, fields, references, str(cluster), hashlib.sha256(content).hexdigest())
 
 
 def _wanted(spec: TaskSpec, pictures: Mapping[str, object], joined: Mapping[str, object]) -> set[str]:

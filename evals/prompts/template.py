@@ -1,6 +1,6 @@
 """The prompt language: placeholders, parts that may be left out, and nothing else, so that a prompt can be reviewed.
 
-{name}               the field's text
+{name}               the field's text, nothing where it is null; names may have letters of any script
 {?name}...{/name}    kept only where the field is there and not empty
 {!name}...{/name}    kept only where it is not
 {{ and }}            braces
@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from evals.errors import SpecError
 
-_TOKEN = re.compile(r"\{\{|\}\}|\{(?P<mark>[?!/]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|[{}]")
+_TOKEN = re.compile(r"\{\{|\}\}|\{(?P<mark>[?!/]?)(?P<name>[^\W\d]\w*)\}|[{}]")
 
 # A parsed template: text, a field's name, or a part with the field that it hangs on and whether that must be filled.
 Part = str | tuple[str] | tuple[str, bool, tuple["Part", ...]]
@@ -51,10 +51,14 @@ class Template:
             KeyError: a named field is not there.
         """
         if self._is_flat:  # no part may be left out, as in most prompts: several times faster
-            return "".join([part if isinstance(part, str) else str(fields[part[0]]) for part in self._parts])
+            return "".join([part if isinstance(part, str) else _text(fields[part[0]]) for part in self._parts])
         out: list[str] = []
         _render(self._parts, fields, out)
         return "".join(out)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _render(parts: tuple[Part, ...], fields: Mapping[str, object], out: list[str]) -> None:
@@ -62,7 +66,7 @@ def _render(parts: tuple[Part, ...], fields: Mapping[str, object], out: list[str
         if isinstance(part, str):
             out.append(part)
         elif len(part) == 1:
-            out.append(str(fields[part[0]]))
+            out.append(_text(fields[part[0]]))
         elif part[1] == (fields.get(part[0]) not in (None, "", [], {})):
             _render(part[2], fields, out)
 

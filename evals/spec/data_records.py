@@ -155,7 +155,8 @@ class ColumnsSpec:
         answer_as: how ``references`` names the right option: its ``letter``, its ``index`` from 0, its ``text``, or
             its ``label`` in the column ``labels``.
         labels: column of a list with each option's label, where these are not A, B, C in order.
-        cluster: column whose value is shared by samples that are not independent; null means the first picture.
+        cluster: column whose value is shared by samples that are not independent; null means the first picture, and so
+            does an empty cell.
         fields: further columns by the name under which prompts, metrics and categories know them.
     """
 

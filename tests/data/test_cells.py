@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.data.images import ImageReader
-from evals.errors import DataError
+from evals.errors import DataError, SpecError
 from evals.plan import make_plan
 from evals.records import Sample
 
@@ -104,6 +104,38 @@ def test_half_a_character_in_json_names_its_row(tmp_path: Path) -> None:
     rows = ['{"id": 1, "question": "q", "answer": "a"}', '{"id": 2, "question": "\\ud83d", "answer": "a"}']
     with pytest.raises(DataError, match=r"Row 1 .*'question' holds half of a surrogate pair"):
         samples(tmp_path, "\n".join(rows))
+
+
+def test_samples_without_a_cluster_are_independent(tmp_path: Path) -> None:
+    """An empty cell is no cluster that all such samples share: that would be one independent sample."""
+    rows = [ROW | {"id": i, "kind": kind} for i, kind in enumerate(["甲", "甲", None, None, ""])]
+    clusters = [sample.cluster for sample in samples(tmp_path, rows, columns={"cluster": "kind"})]
+    assert clusters == ["甲", "甲", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt"),
+    [
+        ("{问题}：{选 }", None),
+        ("{问题}（{提示}）", "几？（）"),
+        ("{?提示}提示：{提示}\n{/提示}{问题}", "几？"),
+        ("{!提示}没有提示。{/提示}{问题}{零}", "没有提示。几？0"),
+        ("{{{问题}}}", "{几？}"),
+    ],
+)
+def test_prompts_may_name_fields_in_chinese_and_say_nothing_of_null(
+    template: str, prompt: str | None, tmp_path: Path
+) -> None:
+    rows = [{"id": 1, "answer": "a", "问题": "几？", "提示": None, "零": 0}]
+    fields = {name: name for name in ("问题", "提示", "零")}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(rows[0]), encoding="utf-8")
+    spec = task(columns={"fields": fields, "images": []}, prompt={"template": template})
+    if prompt is None:
+        with pytest.raises(SpecError, match="has a single"):
+            make_plan(spec, opened(spec, tmp_path))
+    else:
+        (question,) = make_plan(spec, opened(spec, tmp_path)).questions.of(0)
+        assert question.prompt == prompt
 
 
 PNG = base64.b64encode(png(size=(64, 48))).decode()
