@@ -263,8 +263,8 @@ def _unit_difference(a: Statistic, b: Statistic) -> Floats | None:
     if a.combine != "ratio":
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
-        rates = [s.vectors[:, 0] / s.vectors[:, 1] for s in (a, b)]
-    return np.nan_to_num(rates[1] - rates[0], nan=0.0, posinf=0.0, neginf=0.0)
+        before, after = (s.vectors[:, 0] / s.vectors[:, 1] for s in (a, b))
+        return np.nan_to_num(after - before, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _reach(a: Statistic, b: Statistic, psi_a: Floats, psi_b: Floats, codes: Codes, n_clusters: int) -> float:
