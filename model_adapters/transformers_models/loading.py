@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+import pickle
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GenerationConfig
 from transformers.models.auto.modeling_auto import (
@@ -27,6 +31,8 @@ from model_adapters.transformers_models.source import Source
 
 ATTENTION = ("auto", "sdpa", "eager", "flash_attention_2")
 BITSANDBYTES = ("bnb-int8", "bnb-nf4")
+# What the libraries raise for files that are cut, empty, of another model or no weights at all.
+UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, EOFError, SafetensorError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +121,15 @@ def load_model(source: Source, options: LoadOptions) -> Loaded:
         asked["device_map"] = options.device_map
     try:
         with _no_progress_bar():
-            model = kind.from_pretrained(source.folder, **asked)
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+            model, told = kind.from_pretrained(source.folder, output_loading_info=True, **asked)
+    except (*UNREADABLE, ImportError) as error:
         raise AdapterError(f"{source.name} cannot be loaded ({type(error).__name__}: {_first(error)}).") from error
+    if missing := sorted(told["missing_keys"]):  # the library gives them random values and goes on
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise AdapterError(
+            f"{source.name} lacks {len(missing)} of its model's tensors: {', '.join(missing[:3])}{more}. Config and "
+            "weights are of different models, or the download is incomplete."
+        )
     if "device_map" not in asked:
         model = model.to(where)
     identity: dict[str, Any] = {"attention": model.config._attn_implementation}
@@ -195,16 +207,40 @@ def _with_lora(model: Any, folder: Path) -> tuple[Any, str]:
     from peft import PeftModel
 
     try:
-        merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
-    except (ValueError, RuntimeError, KeyError, OSError, TypeError) as error:
+        wrapped = PeftModel.from_pretrained(model, str(folder))
+    except (*UNREADABLE, TypeError) as error:
         raise AdapterError(
             f"The adapter {folder} does not fit this model ({type(error).__name__}: {_first(error)})."
         ) from error
+    _check_all_placed(wrapped, folder)
+    merged = wrapped.merge_and_unload()
     digest = hashlib.sha256()
     for name in ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"):
         if (folder / name).is_file():
             digest.update(name.encode() + hashlib.sha256((folder / name).read_bytes()).digest())
     return merged, digest.hexdigest()
+
+
+def _check_all_placed(wrapped: Any, folder: Path) -> None:
+    """Refuse an adapter of which a matrix found no place, or a place no matrix: PEFT goes on without them.
+
+    Values are compared and not names, which PEFT translates between versions of the library's models.
+    """
+    from peft.utils import get_peft_model_state_dict, load_peft_weights
+
+    def matrices(tensors: dict[str, torch.Tensor]) -> Counter[bytes]:
+        found = (tensor for name, tensor in tensors.items() if "lora_A" in name or "lora_B" in name)
+        return Counter(hashlib.sha256(tensor.detach().float().cpu().numpy().tobytes()).digest() for tensor in found)
+
+    stored = matrices(load_peft_weights(str(folder), device="cpu"))
+    placed = matrices(get_peft_model_state_dict(wrapped))
+    if stored != placed:
+        base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+        raise AdapterError(
+            f"The adapter {folder} does not fit this model: {(stored & placed).total()} of its {stored.total()} "
+            f"matrices have a place in it, which has {placed.total()} places. It was trained on another model; its "
+            f"config names {base!r}."
+        )
 
 
 def _decoder_layers(model: Any) -> str:

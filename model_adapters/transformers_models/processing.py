@@ -216,10 +216,21 @@ class Prompter:
         return str(getattr(mark, "content", mark) or "")
 
     def takes_text_alone(self) -> bool:
-        """Whether a request without a picture can be prepared; some processors insist on one."""
+        """Whether a request without a picture can be prepared; some processors and templates insist on one.
+
+        Raises:
+            AdapterError: the template is no Jinja.
+        """
+        from jinja2 import TemplateError, TemplateSyntaxError
+
         try:
             self.encode([Request("probe", (Turn("user", ("?",)),))], {})
-        except (ValueError, TypeError):
+        except TemplateSyntaxError as error:
+            raise AdapterError(
+                f"The chat template is no Jinja ({error.message}, line {error.lineno}). Correct it, or choose another "
+                "with chat_template=FILE."
+            ) from error
+        except (ValueError, TypeError, TemplateError):
             return False
         return True
 

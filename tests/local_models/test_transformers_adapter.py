@@ -457,6 +457,84 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
     assert line in str(refused.value)
 
 
+def cut(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+def empty(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def lost_shard(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def no_pickle_either(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"hello")
+
+
+def config_of_a_deeper_model(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["num_hidden_layers"] = 5
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (cut, "cannot be loaded"),
+        (empty, "cannot be loaded"),
+        (lost_shard, "model-00002-of-00002"),
+        (no_pickle_either, "cannot be loaded"),
+        (config_of_a_deeper_model, r"lacks 27 of its model's tensors: .*layers\.2"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_weights_that_are_not_all_there_are_refused_and_never_random(
+    folders: dict[str, Path], tmp_path: Path, damage: Any, told: str
+) -> None:
+    folder = Path(shutil.copytree(folders["llava"], tmp_path / "copy"))
+    damage(folder)
+    with pytest.raises(AdapterError, match=told):
+        load(folder)
+
+
+def test_an_adapter_of_another_model_is_refused_and_not_left_out(folders: dict[str, Path], tmp_path: Path) -> None:
+    import peft
+    from safetensors.torch import load_file, save_file
+
+    config = peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    peft.get_peft_model(load(folders["llava"]).model, config).save_pretrained(tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    tensors = load_file(file)
+    assert load(folders["llava"], lora=str(tmp_path)).identity()["lora"]
+    with pytest.raises(AdapterError, match="does not fit this model"):
+        load(folders["qwen2"], lora=str(tmp_path))  # has layers of these names, elsewhere
+    save_file({name.replace("layers.1.", "layers.9."): value for name, value in tensors.items()}, file)
+    with pytest.raises(AdapterError, match=rf"{len(tensors) - 4} of its {len(tensors)} matrices"):
+        load(folders["llava"], lora=str(tmp_path))
+    file.write_bytes(b"")
+    with pytest.raises(AdapterError, match="does not fit"):
+        load(folders["llava"], lora=str(tmp_path))
+
+
+def test_a_template_that_is_no_jinja_is_refused_and_one_that_wants_a_picture_is_not(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jinja").write_text("{% if %}")
+    with pytest.raises(AdapterError, match=r"no Jinja .*line 1"):
+        load(folders["llava"], chat_template=str(tmp_path / "bad.jinja"))
+    wants = "{% if not messages[0].content[1] %}{{ raise_exception('no picture') }}{% endif %}<image> What?"
+    (tmp_path / "wants.jinja").write_text(wants)
+    adapter = load(folders["llava"], chat_template=str(tmp_path / "wants.jinja"))
+    assert not adapter.capabilities.text_only
+    assert len(texts(adapter.generate(questions()))) == 5
+
+
 def test_a_checkpoint_that_is_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
