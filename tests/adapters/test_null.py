@@ -40,5 +40,5 @@ def test_a_picture_that_cannot_be_decoded_is_noticed_only_by_who_looks() -> None
     broken = ImageRef("c" * 64, "c", lambda: b"no picture")
     request = Request("r", (Turn("user", (broken, "?")),))
     assert next(iter(load_adapter("null").generate([request]))).text == "A"
-    with pytest.raises(OSError, match="cannot identify image file"):
+    with pytest.raises(OSError, match="c: 10 bytes that are no picture"):
         list(load_adapter("null", look=16).generate([request]))

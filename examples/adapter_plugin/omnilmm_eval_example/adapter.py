@@ -50,9 +50,6 @@ class BrightnessAdapter(ModelAdapter):
         if len(request.images) != 1:
             raise AdapterError(f"brightness looks at one picture; this request has {len(request.images)}.")
         (picture,) = request.images
-        try:
-            image = picture.open().convert("L")
-        except OSError as error:
-            raise OSError(f"{picture.name}: {error}") from error
+        image = picture.open().convert("L")
         mean = image.resize((1, 1)).getpixel((0, 0))
         return "bright" if mean > self._threshold else "dark"
