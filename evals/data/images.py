@@ -86,7 +86,7 @@ class ImageReader:
             path = (self._root / picture).resolve()
             if not path.is_file():
                 return None
-        except (OSError, ValueError):  # longer than a file's name may be, or with a null byte
+        except (OSError, ValueError, RuntimeError):  # too long a name, a null byte, links in a circle
             return None
         if not path.is_relative_to(self._root):
             raise DataError(

@@ -135,7 +135,7 @@ def _row(sample: Sample, first_with: dict[str, str]) -> dict[str, str]:
         if name != "choices":
             row[name] = value if isinstance(value, str) else "" if value is None else repr(value)
     row |= dict(zip(string.ascii_uppercase, options, strict=False))
-    several = len(sample.references) != 1 or sample.references[0].startswith("[")
+    several = len(sample.references) != 1 or sample.references[0].lstrip().startswith("[")
     row["answer"] = repr(list(sample.references)) if several else sample.references[0]
     return row
 

@@ -172,11 +172,13 @@ def test_a_picture_is_found_however_it_is_given(cell: Any, content: bytes, tmp_p
         ("题" * 200, "there is no picture"),
         ("[1] no.png", "nor a list written as a Python literal"),
         (".", "there is no picture"),
+        ("circle.png", "there is no picture"),
         (3, r"3 \(int\) is no picture"),
         ([[1, 2], [3, 4]], r"1 \(int\) is no picture"),
     ],
 )
 def test_what_is_no_picture_is_said_with_the_place(cell: Any, message: str, tmp_path: Path) -> None:
+    (tmp_path / "circle.png").symlink_to("circle.png")
     with pytest.raises(DataError, match=f"^Sample 'a': .*{message}"):
         ImageReader(tmp_path).references("cell", lambda: cell, "Sample 'a'")
 

@@ -64,6 +64,20 @@ def test_samples_come_back_with_the_same_fingerprint(question: str, options: lis
     assert [i.read() for i in again[2].images] == [png("blue"), png("red")]
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(answers=["\n[1"], sample_id="题\r1")
+@example(answers=["['a']"], sample_id="=1+1")
+@given(answers=st.lists(cells.filter(bool), min_size=1, max_size=3), sample_id=cells.filter(bool))
+def test_answers_and_ids_come_back_as_they_were(answers: list[str], sample_id: str, tmp_path: Path) -> None:
+    """One answer that looks like a list is not read as several."""
+    sample = _sample(sample_id, "q", [], tuple(answers), png("red"))
+    write_vlmevalkit([sample], tmp_path / "SET.tsv")
+    derive = {"answers": {"column": "answer", "apply": ["literal_list_or_text"]}}
+    columns = {"id": "index", "references": "answers", "images": ["image"], "fields": {"question": "question"}}
+    (again,) = opened(task(data=TSV["data"] | {"derive": derive}, columns=columns), tmp_path)
+    assert (again.sample_id, again.references) == (sample_id, tuple(answers))
+
+
 def test_absent_options_are_empty_cells(tmp_path: Path) -> None:
     """An empty cell is no option; the text "nan" is one."""
     _write(tmp_path, "index\timage\tquestion\tA\tB\tC\tD\tanswer", f"5\t{_b64('red')}\tq\tx\tnan\t\t\tB")
