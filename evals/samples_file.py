@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from evals.arrow_columns import positions
 from evals.records import ScoredSample
-from evals.samples_table import records
+from evals.samples_table import as_store_error, records
 
 _KEPT_PARTS = 4  # row groups held decoded: a reader who steps back and forth meets them again
 _BATCH_ROWS = 65_536
@@ -26,10 +26,14 @@ class SamplesFile:
 
     Args:
         path: as :class:`evals.samples_table.SamplesWriter` writes it.
+
+    Raises:
+        StoreError: the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, memory_map=True)
+        with as_store_error(path):
+            self._file = pq.ParquetFile(path, memory_map=True)
         metadata = self._file.metadata
         counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64).tolist()

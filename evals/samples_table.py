@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evals.arrow_columns import as_numpy, lists, numbers, read_parquet, texts
+from evals.errors import StoreError
 from evals.files import AtomicFile
 from evals.records import ScoredSample
 from model_adapters.contract import Failure, Timing
@@ -114,9 +115,27 @@ def _keys(samples: Sequence[ScoredSample], attribute: str) -> list[str]:
     return sorted({key for s in samples for key in getattr(s, attribute)})
 
 
+@contextmanager
+def as_store_error(path: Path) -> Iterator[None]:
+    """Turns what reading a damaged samples file raises into :class:`StoreError`, with the remedy."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise StoreError(
+            f"{path} cannot be read ({error}). Run `run_eval.py score {path.parent.parent}` to make it from the "
+            "answers."
+        ) from error
+
+
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Some columns by name: float and integer columns without nulls as numpy arrays, everything else as lists."""
-    table = read_parquet(path, names)
+    """Some columns by name: float and integer columns without nulls as numpy arrays, everything else as lists.
+
+    Raises:
+        StoreError: the file is damaged, or lacks a column.
+    """
+    with as_store_error(path):
+        table = read_parquet(path, names)
+        table.select(names)
     columns: dict[str, Any] = {}
     for name in names:
         column = table.column(name)
@@ -126,8 +145,9 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
 
 def read_samples(path: Path) -> list[ScoredSample]:
-    """All rows of a samples file, as records."""
-    return records(read_parquet(path))
+    """All rows of a samples file, as records. Raises :class:`StoreError` as :func:`read_columns` does."""
+    with as_store_error(path):
+        return records(read_parquet(path))
 
 
 def records(table: pa.Table) -> list[ScoredSample]:

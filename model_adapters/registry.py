@@ -80,7 +80,9 @@ def build_adapter(name: str, cls: type[ModelAdapter], options: Mapping[str, Any]
     for option in options:
         if option not in known and not takes_others:
             hint = did_you_mean(option, known)
-            raise AdapterError(f"Adapter {name!r} has no option {option!r}.{hint} Its options: {', '.join(known)}.")
+            raise AdapterError(
+                f"Adapter {name!r} has no option {option!r}.{hint} Its options: {', '.join(known) or 'none'}."
+            )
     missing = [p.name for p in parameters if p.name in known and p.default is p.empty and p.name not in options]
     if missing:
         raise AdapterError(

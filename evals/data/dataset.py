@@ -76,7 +76,14 @@ class Dataset(Sequence[Sample]):
         strata = None
         if subset.stratify is not None and subset.stratify in columns.fields:
             strata = self._values(columns.fields[subset.stratify])
-        self._indices = self._indices[subset.select(self.total, self._ids, strata)]
+        if not self.total:
+            skipped = "all have several pictures, which image: skip leaves out" if self.several_pictures else ""
+            reason = skipped or "the lists or cells that its rows are made of are empty"
+            raise DataError(f"Task {spec.name!r}: no sample is left; {reason}. Correct the task, or its data.")
+        try:
+            self._indices = self._indices[subset.select(self.total, self._ids, strata)]
+        except DataError as error:
+            raise DataError(f"Task {spec.name!r}: {error}") from None
         self._refuse_hidden()
 
     def _values(self, name: str) -> list[str]:

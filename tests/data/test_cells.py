@@ -15,6 +15,7 @@ from data_specs import opened, png, task
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals.data import Subset
 from evals.data.images import ImageReader
 from evals.errors import DataError, SpecError
 from evals.plan import make_plan
@@ -104,6 +105,22 @@ def test_half_a_character_in_json_names_its_row(tmp_path: Path) -> None:
     rows = ['{"id": 1, "question": "q", "answer": "a"}', '{"id": 2, "question": "\\ud83d", "answer": "a"}']
     with pytest.raises(DataError, match=r"Row 1 .*'question' holds half of a surrogate pair"):
         samples(tmp_path, "\n".join(rows))
+
+
+def test_a_set_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    rows = [ROW | {"id": i, "image": ["a.png", "a.png"]} for i in range(2)]
+    with pytest.raises(DataError, match=r"Task 'unit': no sample is left; .*image: skip"):
+        samples(tmp_path, rows, columns={"images": ["image"]}, image="skip")
+    with pytest.raises(DataError, match=r"no sample is left; the lists"):
+        samples(tmp_path, [ROW | {"parts": []}], data={"explode": ["parts"]}, columns={"id": None})
+
+
+def test_a_subset_that_the_set_does_not_have_names_the_task(tmp_path: Path) -> None:
+    samples(tmp_path, [ROW])
+    for subset, message in ((Subset(ids=("x",)), "No sample has the id 'x'"), (Subset(limit=-1), "A limit of -1")):
+        with pytest.raises(DataError, match=f"Task 'unit': {message}"):
+            opened(task(), tmp_path, subset)
 
 
 def test_samples_without_a_cluster_are_independent(tmp_path: Path) -> None:

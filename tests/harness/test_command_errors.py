@@ -321,6 +321,22 @@ def test_results_without_a_part_are_refused_with_the_remedy(task: SmallTask, com
     assert one_paragraph(err, "task 'colours'", "scale", "run_eval.py score")
 
 
+@pytest.mark.parametrize("keep_bytes", [0, 200, -8])
+def test_cut_off_samples_are_named_with_the_command_that_makes_them_again(
+    task: SmallTask, command: Command, keep_bytes: int
+) -> None:
+    execute(task.job(task.folder / "run"), Scripted)
+    run, path = task.folder / "run", task.folder / "run" / "samples" / "colours.parquet"
+    path.write_bytes(path.read_bytes()[:keep_bytes])
+    export = ["export", "--to", "lm-eval-samples", "--out", task.folder / "out"]
+    for arguments in (["report"], ["compare", run], ["leaderboard"], export):
+        code, _, err = command(*arguments, run)
+        assert code == 2, arguments
+        assert one_paragraph(err, "colours.parquet cannot be read", f"run_eval.py score {run}")
+    assert command("score", run)[0] == 0
+    assert command("report", run)[0] == 0
+
+
 def test_scoring_again_notes_which_scorer_gave_the_numbers(
     task: SmallTask, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
