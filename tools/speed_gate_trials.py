@@ -102,6 +102,7 @@ SAME = [
     for k in (1, 4, 12, 34)
     for shared in ((0.0, 0.8) if k > 1 else (0.0,))
 ]
+NINE = [Setting(k, pairs=9, noise=0.02, shared=shared) for k in (4, 12, 34) for shared in (0.0, 0.8)]
 SLOWER = [
     Setting(12, slower=1.05, how_many=12),
     Setting(12, slower=1.05, how_many=1),
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=2000)
     runs: int = parser.parse_args().trials
     table("Pairs of fresh processes, unchanged", SAME, PAIRED, runs)
+    table("Nine pairs, unchanged", NINE, PAIRED, runs)
     table("Pairs of fresh processes, slower", SLOWER, PAIRED, runs)
     table("Against 10 stored runs, unchanged", SAME, STORED, runs, stored=10)
     table("Against 10 stored runs, slower", SLOWER[2:5], STORED, runs, stored=10)

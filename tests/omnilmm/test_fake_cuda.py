@@ -24,6 +24,9 @@ from model_adapters.omnilmm.shipped import resolve_checkpoint
 from model_adapters.omnilmm.stepping import Grid
 
 ROWS = 6
+_ATEN = torch.ops.aten
+WAITING = (_ATEN._local_scalar_dense.default, _ATEN.nonzero.default, _ATEN.masked_select.default)
+INDEXING = (_ATEN.index.Tensor, _ATEN.index_put_.default)
 
 
 @pytest.fixture
@@ -88,10 +91,11 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         out = function(*args, **(kwargs or {}))
         tensors = [t for t in (*args, out) if isinstance(t, torch.Tensor)]
-        if len({t.device for t in tensors if t.dim()}) > 1 or function in (
-            torch.ops.aten._local_scalar_dense.default,
-            torch.ops.aten.nonzero.default,
-            torch.ops.aten.masked_select.default,
+        indices = [t for t in (args[1] if function in INDEXING else ()) if t is not None]
+        if (
+            len({t.device for t in tensors if t.dim()}) > 1
+            or function in WAITING
+            or any(t.dtype == torch.bool for t in indices)  # how many are true must be known first
         ):
             self.found.append(str(function))
         return out
