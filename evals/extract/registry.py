@@ -37,6 +37,7 @@ EXTRACTORS: dict[str, str] = {
 
 # Raised whenever a rule can read a reply otherwise than before; 1 where it never did.
 VERSIONS: dict[str, int] = {
+    "mathvista": 2,  # options as robust reads them
     "robust": 2,  # traditional Chinese, "【答案】B", "B。" in front
     "yes_no": 2,  # traditional Chinese, "并没有"
 }

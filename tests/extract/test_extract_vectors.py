@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.errors import SpecError
-from evals.extract.registry import EXTRACTORS, get_extractor
+from evals.extract.registry import EXTRACTORS, extractor_version, get_extractor
 from evals.extract.selfcheck import VECTORS, check_extractor_file, check_extractors
+from evals.identity import scorer_identity
+from evals.spec.build import build_stored
+from evals.spec.records import TaskSpec
 
 PIECES = st.sampled_from(
     [
@@ -69,6 +72,15 @@ def test_a_changed_rule_is_reported(tmp_path: Path) -> None:
     result = check_extractor_file(path)
     assert not result.ok
     assert result.differences == ("case 0 ('NO'): expected ('no', 'negation_word'), found ('yes', 'default_yes')",)
+
+
+def test_the_version_of_a_rule_that_changed_is_part_of_the_result() -> None:
+    """A newer way to read replies gives other numbers: such results are not compared unseen."""
+    parts = {"schema": 1, "name": "t", "title": "t", "version": 1, "family": "vqa", "description": "", "metrics": []}
+    specs = {n: build_stored(TaskSpec, parts | {"data": {"source": "table"}, "extractor": n}) for n in EXTRACTORS}
+    versions = {name: scorer_identity(spec).get("extractor_version", 1) for name, spec in specs.items()}
+    assert versions == {name: extractor_version(name) for name in EXTRACTORS}
+    assert versions["pope"] == 1 < versions["robust"]
 
 
 def test_an_unknown_extractor_is_named_with_the_nearest() -> None:
