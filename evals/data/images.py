@@ -69,8 +69,11 @@ class ImageReader:
         path = self._path(picture, where)
         if path is None:
             return hashlib.sha256(_encoded(picture, where, self._root)).hexdigest()
-        with path.open("rb") as file:
-            self._files[picture] = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with path.open("rb") as file:
+                self._files[picture] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(f"{where}: {path} cannot be read: {error.strerror}. Make it readable.") from error
         return self._files[picture]
 
     def _bytes(self, fetch: Fetch, number: int, where: str) -> bytes:

@@ -200,6 +200,17 @@ def test_what_is_no_picture_is_said_with_the_place(cell: Any, message: str, tmp_
         ImageReader(tmp_path).references("cell", lambda: cell, "Sample 'a'")
 
 
+def test_a_picture_that_cannot_be_read_names_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match=r"^Sample 'a': .*a\.png cannot be read: Permission denied"):
+        ImageReader(tmp_path).references("cell", lambda: "a.png", "Sample 'a'")
+
+
 @given(cell=st.text(max_size=400) | st.binary(max_size=40) | st.none() | st.integers() | st.lists(st.text(max_size=9)))
 def test_any_cell_is_pictures_or_an_error_of_data(cell: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.getbasetemp()
