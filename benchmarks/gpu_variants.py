@@ -80,9 +80,18 @@ def variants(model: OmniLMM, scenarios: Sequence[Scenario], seconds: float, run:
         yield Variant(f"steps: {single.name}", name, _unit(single), measure, _differing)
 
 
-def reached_peaks(device: torch.device) -> Peaks:
-    """What this card reaches in a large bf16 product and in copying memory: operations and bytes a second."""
-    n, mib = 8192, 1024
+def reached_peaks(device: torch.device, n: int = 8192, mib: int = 1024) -> Peaks | None:
+    """What this card reaches in a large bf16 product and in copying memory: operations and bytes a second.
+
+    None where it has no room or no bf16 for it.
+    """
+    try:
+        return _reached(device, n, mib)
+    except RuntimeError:
+        return None
+
+
+def _reached(device: torch.device, n: int, mib: int) -> Peaks:
     a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
     product_s = _best_s(lambda: a @ b, device)
     source = torch.empty(mib * 2**20, device=device, dtype=torch.uint8)

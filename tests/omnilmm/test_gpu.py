@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from model_adapters.omnilmm.decoding import decode
 from model_adapters.omnilmm.graphs import StepGraphs
 from model_adapters.omnilmm.modeling import OmniLMM
 from model_adapters.omnilmm.packing import Row
+from model_adapters.omnilmm.pixels import to_pixels
 from model_adapters.omnilmm.reading import prefill
 
 pytestmark = pytest.mark.gpu
@@ -64,6 +66,14 @@ def test_bf16_logits_are_near_fp32(models: dict[str, OmniLMM]) -> None:
     gaps = [float(value) for name, value in found.items() if "largest difference" in name]
     assert gaps[0] < 1e-3
     assert gaps[1] < 1.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pixels_made_on_the_card_are_those_of_the_host_to_the_last_bit(models: dict[str, OmniLMM], dtype) -> None:
+    squares = [np.random.default_rng(i).integers(0, 256, (56, 56, 3), dtype=np.uint8) for i in range(5)]
+    host, card = (to_pixels(squares, models[name].device, dtype) for name in ("cpu", "fp32"))
+    assert card.is_cuda
+    assert torch.equal(card.cpu(), host)
 
 
 def test_weights_on_the_card_are_those_on_the_host(models: dict[str, OmniLMM], tiny_checkpoint: Path) -> None:

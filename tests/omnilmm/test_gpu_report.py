@@ -12,7 +12,7 @@ import torch
 from benchmarks.gpu_limits import limits_of, peaks_of
 from benchmarks.gpu_report import compared, markdown, tried
 from benchmarks.gpu_scenarios import SCENARIOS, Scenario, requests, small_scenarios
-from benchmarks.gpu_variants import Variant, padded_heads
+from benchmarks.gpu_variants import Variant, padded_heads, reached_peaks
 from model_adapters.omnilmm.config import OmniLMMConfig
 from model_adapters.omnilmm.modeling import OmniLMM
 
@@ -97,6 +97,13 @@ def test_padded_heads_are_the_same_function(small: OmniLMM) -> None:
     torch.testing.assert_close(padded(pixels), small.vpm(pixels), rtol=1e-5, atol=1e-5)
     assert {m.head_dim for m in padded.modules() if hasattr(m, "q_proj")} == {48}
     assert {m.head_dim for m in small.vpm.modules() if hasattr(m, "q_proj")} == {32}
+
+
+def test_what_a_device_reaches_is_measured_or_unknown() -> None:
+    found = reached_peaks(torch.device("cpu"), n=64, mib=1)
+    assert found is not None
+    assert min(found) > 0
+    assert reached_peaks(torch.device("cpu"), n=64, mib=10**9) is None  # no machine has that much memory
 
 
 def test_a_variant_that_is_not_possible_or_has_no_time_says_so() -> None:
