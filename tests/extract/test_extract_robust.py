@@ -1,6 +1,7 @@
 """Our own readers of option and yes/no replies."""
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -308,3 +309,21 @@ def test_extractors_are_found_by_name() -> None:
     assert get_extractor("robust")("(B)", choices=ANIMALS) == ("B", "letter")
     assert get_extractor("yes_no")("No.") == ("no", "leading")
     assert get_extractor("verbatim")("  a cat\n") == ("a cat", "verbatim")
+
+
+SIGNS = [".", "。", "，", " ", "\n", "\r\n", "A.", "B)", "（Ｂ）", "**", "A", "B", "Ａ", "１２", "12"]
+WORDS = ["答案是", "选", "選", "沒有", "没有", "不是", "是", "yes", "no", "the", "the answer is", "not", "cat", "dog"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(WORDS + SIGNS), max_size=6).map("".join))
+def test_width_script_and_line_ends_do_not_change_what_is_read(reply: str) -> None:
+    """The same reply in another width or script, or from another system; and an answer reads as itself."""
+    choices = {"A": "cat", "B": "dog", "C": "12", "D": "是"}
+    plain = unicodedata.normalize("NFKC", reply).replace("\r\n", "\n").replace("選", "选").replace("沒", "没")
+    for extract in (robust, yes_no):
+        value, _ = extract(reply, choices=choices)
+        assert extract(plain, choices=choices)[0] == value
+        assert extract(f" {reply}\n", choices=choices)[0] == value
+        assert extract(reply, choices=list(choices.values()))[0] == value
+        assert value is None or extract(value, choices=choices)[0] == value
