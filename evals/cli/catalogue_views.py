@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.cli.printing import print_json, print_table
@@ -68,13 +67,13 @@ def _listing(what: str, keep: TaskFilter) -> tuple[list[str], list[list[str | in
 
 def show_validation(names: Sequence[str], *, quick: bool, as_json: bool) -> int:
     """Check files, or with ``quick`` only their form; returns 0 if all are right, 2 otherwise."""
-    from evals.spec import find_suite, find_task, read_task, suite_names, task_names
+    from evals.spec import find_suite, find_task, is_suite, read_task, suite_names, task_names
 
-    suites, problems = set(suite_names()), []
-    chosen = list(names) or [*task_names(), *suites]
+    problems = []
+    chosen = list(names) or [*task_names(), *suite_names()]
     for name in chosen:
         try:
-            if name in suites or Path(name).parent.name == "suites":
+            if is_suite(name):
                 find_suite(name)
             else:
                 read_task(name) if quick else find_task(name)  # which checks all presets as well

@@ -24,7 +24,7 @@ from evals.files import cache_dir
 from evals.gate.margins import MARGINS, Margins, read_margins
 from evals.plan import TaskPlan, make_plan
 from evals.runner import Item, Job
-from evals.spec import SuiteEntry, TaskSpec, find_suite, find_task, suite_names, task_names
+from evals.spec import SuiteEntry, TaskSpec, find_suite, find_task, is_suite
 from evals.spec.yaml_source import load
 from evals.store import Run
 from model_adapters.registry import adapter_class
@@ -87,13 +87,7 @@ def tasks_of(names: list[str]) -> list[TaskSpec]:
 
 
 def _entries(name: str) -> tuple[SuiteEntry, ...]:
-    return find_suite(name).tasks if _is_suite(name) else (SuiteEntry(name),)
-
-
-def _is_suite(name: str) -> bool:
-    if name.endswith((".yaml", ".yml")):
-        return Path(name).parent.name == "suites"
-    return name in suite_names() and name not in task_names()
+    return find_suite(name).tasks if is_suite(name) else (SuiteEntry(name),)
 
 
 def _item(entry: SuiteEntry, options: argparse.Namespace) -> Item:
@@ -143,7 +137,7 @@ def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
 def job_of(options: argparse.Namespace, command: str, items: tuple[Item, ...] | None = None) -> Job:
     """The whole job of a ``run`` command; ``items`` instead of what the names alone stand for."""
     data_root, cache = places_of(options)
-    suites = [Path(name).stem if "." in name else name for name in options.names if _is_suite(name)]
+    suites = [Path(name).stem if "." in name else name for name in options.names if is_suite(name)]
     return Job(
         items=items_of(options) if items is None else items,
         data_root=data_root,

@@ -124,6 +124,17 @@ def apply_preset(spec: TaskSpec, preset: str) -> TaskSpec:
     return replace(spec, **{name: value for name, value in parts.items() if value is not None})
 
 
+def is_suite(name: str) -> bool:
+    """Whether a name, or the path of a YAML file, stands for a suite: such a file lists ``tasks``.
+
+    Raises:
+        SpecError: a file that cannot be read.
+    """
+    if not name.endswith((".yaml", ".yml")):
+        return name in _suite_files() and name not in _task_files()
+    return Path(name).parent.name == "suites" or "tasks" in load(Path(name)).value
+
+
 def find_suite(name: str) -> SuiteSpec:
     """A suite by name, or by the path of a YAML file. Raises :class:`SpecError` as :func:`find_task` does."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else _suite_files().get(name)

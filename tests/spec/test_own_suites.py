@@ -103,6 +103,16 @@ def test_a_suite_that_names_no_task_says_how(place: Path, one: str, message: str
         find_suite(str(suite))
 
 
+def test_a_suite_may_lie_in_any_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is known by the tasks that it lists."""
+    (place / "suites" / "套件.yaml").rename(place / "任务" / "套件.yaml")
+    suite, data = place / "任务" / "套件.yaml", ("--data-root", place / "data")
+    assert run("validate", suite, place / "任务" / "甲.yaml") == 0
+    assert run("plan", suite, *data, "--json") == 0
+    assert [entry["task"] for entry in json.loads(capsys.readouterr().out.partition("\n")[2])] == ["甲", "乙"]
+    assert run("validate", place / "任务" / "丙.yaml") == 2
+
+
 def test_a_suite_is_the_same_from_any_working_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place / "data")
     suite = find_suite("../suites/套件.yaml")
