@@ -104,9 +104,12 @@ def run_layers(
 
 
 def _norm(norm: Any, x: Tensor) -> Tensor:
-    """RMSNorm (Zhang and Sennrich 2019) in fp32, rounded before it is weighted, as the original does."""
+    """RMSNorm (Zhang and Sennrich 2019) in fp32, rounded before it is weighted, as the original does.
+
+    On CUDA it is one kernel, which may round once only, after weighting; on a CPU that function would be slower.
+    """
     if x.is_cuda:
-        return rms_norm(x, (x.shape[-1],), norm.weight, norm.variance_epsilon)  # one kernel; several passes on a CPU
+        return rms_norm(x, (x.shape[-1],), norm.weight, norm.variance_epsilon)
     y = x.float()  # the same tensor in fp32: it must not be written to
     scale = vector_norm(y, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(norm.variance_epsilon).rsqrt_()
     return (y * scale if y is x else y.mul_(scale).to(x.dtype)).mul_(norm.weight)
