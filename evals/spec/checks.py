@@ -123,8 +123,24 @@ def _parts(spec: TaskSpec) -> Iterator[Problem]:
     for protocol, location in protocols:
         if protocol in MULTIPLE_CHOICE and not spec.columns.choices:
             yield location, f"protocol {protocol!r} needs columns.choices."
+    yield from _asked(spec.protocol, spec.prompt, ())
+    for name, preset in spec.presets.items():
+        if preset.protocol or preset.prompt:
+            yield from _asked(preset.protocol or spec.protocol, preset.prompt or spec.prompt, ("presets", name))
     if (spec.columns.answer_as == "label") != (spec.columns.labels is not None):
         yield ("columns",), "answer_as: label and the column of the labels (labels) belong together; give both or none."
+
+
+def _asked(protocol: Protocol, prompt: PromptSpec, location: Location) -> Iterator[Problem]:
+    """Prompts that do not show, or score, what their protocol changes from question to question."""
+    try:
+        shown, scored = Template(prompt.template).names(), Template(prompt.continuation).names()
+    except SpecError:
+        return  # said by _templates
+    if protocol == "circular" and "options" not in shown:
+        yield (*location, "prompt"), "protocol 'circular' turns the options round, but the template has no {options}."
+    if protocol == "likelihood" and not scored:
+        yield (*location, "prompt"), "the continuation is the same for all options; name {letter} or {text} in it."
 
 
 def _numbers(spec: TaskSpec) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ TASK: dict[str, Any] = {
     "columns": {"images": [], "fields": {"question": "question"}},
     "metrics": [{"name": "exact_match"}],
 }
+CHOICE = {"columns": {"choices": ["c"], "images": [], "fields": {"question": "question"}}, "protocol": "vanilla"}
 ROWS = [{"id": i, "question": "q", "answer": "a"} for i in range(3)]
 
 
@@ -50,6 +51,9 @@ def written(folder: Path, **parts: Any) -> str:
         ({"presets": {"a,b": {}}}, "cannot be called 'a,b'"),
         ({"data": {**TASK["data"], "hashed_subset": -1}}, "hashed_subset is -1"),
         ({"prompt": {"few_shot": {"count": 0, "template": "{answer}"}}}, "count is 0"),
+        ({**CHOICE, "protocol": "circular"}, "turns the options round, but the template has no {options}"),
+        ({**CHOICE, "presets": {"c": {"protocol": "circular"}}}, "turns the options round"),
+        ({**CHOICE, "protocol": "likelihood", "prompt": {"continuation": "x"}}, "the same for all options"),
         ({"metrics": [{"name": "exact_match"}, {"name": "exact_match"}]}, "'exact_match' is listed twice"),
     ],
 )
