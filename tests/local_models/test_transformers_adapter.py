@@ -414,6 +414,19 @@ def test_a_hub_checkpoint_is_pinned_to_the_commit_that_was_found(
 # -- bad input
 
 
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_stop_begins_no_further_batch(folders: dict[str, Path], blind: bool) -> None:
+    options: dict[str, Any] = {"checkpoint": str(folders["llava"]), "device": "cpu", "batch_size": 1}
+    if blind:
+        options["base"] = "transformers"
+    adapter = load_adapter("blind" if blind else "transformers", **options)
+    answers = adapter.generate(iter(questions(n=20)))
+    assert next(answers).failure is None
+    adapter.stop()
+    assert list(answers) == []
+    adapter.close()
+
+
 @pytest.mark.parametrize(
     ("options", "parts"),
     [

@@ -327,3 +327,14 @@ def test_more_than_may_wait_is_refused() -> None:
     taken = [batcher.put(Ticket(ask(f"q{i}"), lambda _: None)) for i in range(10)]
     assert not all(taken)
     batcher.close()
+
+
+def test_an_adapter_that_cannot_tell_an_answer_as_it_grows_streams_it_whole() -> None:
+    told: list[str | Response] = []
+    batcher = Batcher(Slow(), max_batch=2, window_s=30.0, max_waiting=2)
+    batcher.put(Ticket(ask("heard"), told.append, told.append))
+    batcher.put(Ticket(ask("unheard"), lambda _: None))
+    batcher.close()
+    piece, response = told
+    assert isinstance(response, Response)
+    assert (piece, response.request_id, response.text) == ("A", "heard", "A")
