@@ -31,6 +31,7 @@ from model_adapters.contract import (
     Response,
     Timing,
     Usage,
+    cut_at_stop,
 )
 from model_adapters.isolation import isolate
 from model_adapters.omnilmm.batch_size import BatchSize, Memory, memory_of
@@ -109,7 +110,7 @@ class Engine:
         self._graphs = StepGraphs(model.llm) if use_graphs else None
         self.set_batch_size(options.batch_size)
         self._builder = PromptBuilder(model.tokenizer, self._query_num, parse_special=options.parse_special)
-        self._text = lru_cache(maxsize=4096)(model.tokenizer.decode_answer)  # short answers come again and again
+        self._text = lru_cache(maxsize=4096)(model.tokenizer.decode_generated)  # short answers come again and again
         self._pictures = PictureEncoder(
             model if isinstance(model, OmniLMM) else None,
             batch_size=options.vision_batch_size,
@@ -332,12 +333,10 @@ class Engine:
         ]
 
     def _response(self, item: Asked, ids: Sequence[int], finished: bool, timing: Timing) -> Response:
-        stop = item.request.generation.stop
-        text = self._text(tuple(ids))
-        cut = min((text.find(end) for end in stop if end in text), default=len(text))
+        text = cut_at_stop(self._text(tuple(ids)), item.request.generation.stop)
         return Response(
             item.request.request_id,
-            text=text[:cut].strip() if stop else text,
+            text=text.strip(),
             finish="stop" if finished else "length",
             usage=Usage(len(item.prompt.ids), self._query_num if item.image else 0, len(ids)),
             timing=timing,

@@ -27,7 +27,7 @@ class Follower:
         self._told: dict[str, int] = {}  # characters, by request; a batch that is tried again tells nothing twice
 
     def grown(self, request_id: str, text: str, stop: Sequence[str]) -> None:
-        """A request's text so far, as the whole answer would be read."""
+        """A request's text so far, with its blanks."""
         self._tell(request_id, settled(text, stop))
 
     def finished(self, response: Response) -> None:
@@ -47,7 +47,7 @@ def settled(text: str, stop: Sequence[str]) -> str:
     cut = min((text.find(end) for end in stop if end in text), default=len(text))
     text = text[:cut].rstrip(_HALF_CHARACTER)
     held = max((_overlap(text, end) for end in stop), default=0)
-    return text[: len(text) - held].rstrip()
+    return text[: len(text) - held].strip()
 
 
 def _overlap(text: str, end: str) -> int:
@@ -63,8 +63,9 @@ def watch(
         return None
 
     def is_complete(row: int, ids: list[int]) -> bool:
+        text = tokenizer.decode_generated(ids)
         if follower is not None:
-            follower.grown(request_ids[row], tokenizer.decode_answer(ids), stop)
-        return bool(stop) and any(end in tokenizer.decode(ids) for end in stop)
+            follower.grown(request_ids[row], text, stop)
+        return any(end in text for end in stop)
 
     return is_complete

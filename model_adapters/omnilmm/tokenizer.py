@@ -90,12 +90,16 @@ class OmniTokenizer:
 
     def decode_answer(self, ids: Iterable[int]) -> str:
         """Text of a generated answer as the original prints it: no filler, no BOS or EOS at its ends, stripped."""
+        return self.decode_generated(ids).strip()
+
+    def decode_generated(self, ids: Iterable[int]) -> str:
+        """The same with its blanks, in which a stop string may be."""
         kept = [i for i in ids if i != self.unk_id]
         if kept and kept[0] == self.bos_id:
             kept = kept[1:]
         if kept and kept[-1] == self.eos_id:
             kept = kept[:-1]
-        return self.decode(kept).strip()
+        return self.decode(kept)
 
     def _spell_out(self, ids: list[int]) -> list[int]:
         """Replace characters that only live inside pieces (see :func:`_inner_characters`) by their bytes."""

@@ -256,7 +256,7 @@ class TransformersAdapter(ModelAdapter):
             responses.append(
                 Response(
                     request.request_id,
-                    text=cut_at_stop(text.strip(), request.generation.stop),
+                    text=cut_at_stop(text, request.generation.stop).strip(),
                     finish="stop" if found.ended[row] else "length",
                     usage=Usage(encoded.lengths[row], encoded.image_tokens[row], len(found.ids[row])),
                     timing=_timing(found, begin, len(batch), len(found.ids[row]), image_ms[row], bool(request.images)),

@@ -29,9 +29,9 @@ def test_pieces_joined_are_the_answer_wherever_it_ends(text: str, stop: list[str
     pieces: list[str] = []
     follower = Follower(lambda _, piece: pieces.append(piece))
     for end in range(1, len(text) + 1):
-        follower.grown("r", text[:end].strip(), stop)
-    follower.finished(Response("r", cut(text.strip(), stop)))
-    assert "".join(pieces) == cut(text.strip(), stop)
+        follower.grown("r", text[:end], stop)
+    follower.finished(Response("r", cut(text, stop)))
+    assert "".join(pieces) == cut(text, stop)
     assert all(pieces)
 
 
@@ -69,4 +69,33 @@ def test_a_model_tells_its_answers_while_it_makes_them(tiny_checkpoint: Path, se
     }
     if not settings:
         assert max(map(len, pieces.values())) > 3
+    adapter.close()
+
+
+def test_an_answer_ends_before_its_stop_string_wherever_its_blanks_are(tiny_checkpoint: Path) -> None:
+    """A stop string may begin or end with a blank, at which the answer itself is stripped."""
+    adapter = load_adapter("omnilmm", checkpoint=str(tiny_checkpoint), device="cpu", dtype="float32")
+    image = picture_ref(Image.new("RGB", (40, 40), "red"))
+    raw: dict[str, str] = {}
+    decode = adapter.model.tokenizer.decode_generated
+    for i in range(6):
+        turn = {"role": "user", "content": "ab" * i}
+        raw["ab" * i] = decode(
+            adapter.model.generate_ids(image.open(), [turn], max_new_tokens=12, num_beams=1, repetition_penalty=1.0)
+        )
+    asked = [
+        Request(f"{text}-{at}", (Turn("user", (image, text)),), GenerationSettings(12, stop=(whole[at : at + 2],)))
+        for text, whole in raw.items()
+        for at in range(len(whole) - 1)
+        if "\ufffd" not in whole[at : at + 2]
+    ]
+    heard = dict.fromkeys((request.request_id for request in asked), "")
+
+    def hear(name: str, piece: str) -> None:
+        heard[name] += piece
+
+    got = {response.request_id: response.text for response in adapter.stream(asked, hear)}
+    wanted = {r.request_id: cut(raw[r.turns[0].text], list(r.generation.stop)) for r in asked}
+    assert any(stop[0] == " " or stop[1] == " " for r in asked for stop in r.generation.stop)
+    assert got == heard == wanted
     adapter.close()
