@@ -15,6 +15,7 @@ from small_tasks import SmallTask, small_task
 
 import run_eval
 from evals.cli.printing import print_table
+from evals.extract import EXTRACTORS
 from evals.metrics.exact import ExactMatch
 from evals.runner import execute
 from model_adapters.registry import ADAPTERS
@@ -261,6 +262,18 @@ def test_any_terminal_shows_the_results(task: SmallTask, encoding: str) -> None:
         shown.append(done.stdout.decode(encoding))
     assert "colours" in shown[0]
     assert json.loads(shown[1])["comparisons"][0]["a"] == "运 行"
+
+
+def test_doctor_checks_every_scorer_of_this_installation(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = command("doctor", "--scorers", "--json")
+    checks = {(check["kind"], check["name"]): check for check in json.loads(out)}
+    assert code == 0
+    assert {name for kind, name in checks if kind == "extractor"} == set(EXTRACTORS)
+    assert all(check["checked"] and not check["differences"] for check in checks.values())
+    monkeypatch.setitem(EXTRACTORS, "pope", "evals.extract.mme:mme")
+    code, out, _ = command("doctor", "--scorers")
+    assert code == 2
+    assert "expected ('no', 'negation_word')" in out
 
 
 def test_debug_shows_the_traceback(task: SmallTask) -> None:
