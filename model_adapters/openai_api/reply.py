@@ -147,15 +147,21 @@ def first_token_scores(request: Request, reply: Reply) -> tuple[tuple[float, ...
     """Log-probability of each choice as the answer's first token; spellings with blanks around count together.
 
     Raises:
-        RefusedError: no log-probabilities, or a choice that is not among the likeliest tokens: how likely it is, is
-            unknown then, and no number stands for that.
+        RefusedError: no log-probabilities, some that are no numbers, or a choice that is not among the likeliest
+            tokens: how likely it is, is unknown then, and no number stands for that.
     """
     if not reply.first:
         raise RefusedError("The server gave no log-probabilities (top_logprobs).", of_server=False)
     shares: dict[str, float] = {}
-    for entry in reply.first:
-        token, logprob = str(entry["token"]).strip(), float(entry["logprob"])
-        shares[token] = shares.get(token, 0.0) + math.exp(min(logprob, 0.0))
+    try:
+        for entry in reply.first:
+            token, logprob = str(entry["token"]).strip(), float(entry["logprob"])
+            if math.isnan(logprob):
+                raise ValueError("not a number")
+            shares[token] = shares.get(token, 0.0) + math.exp(min(logprob, 0.0))
+    except (KeyError, TypeError, ValueError) as error:
+        told_it = f"The server's log-probabilities cannot be read ({type(error).__name__}: {error})."
+        raise RefusedError(told_it, of_server=False) from None
     unknown = [choice for choice in request.choices if not shares.get(choice.strip())]
     if unknown:
         raise RefusedError(

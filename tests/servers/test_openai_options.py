@@ -304,6 +304,21 @@ def test_choices_of_one_token_are_scored_from_the_first_tokens_log_probabilities
     assert (stub.bodies[0]["max_tokens"], stub.bodies[0]["top_logprobs"], "stream" in stub.bodies[0]) == (1, 20, False)
 
 
+@pytest.mark.parametrize("odd", [math.nan, None, "likely", [0.5]], ids=str)
+def test_log_probabilities_that_are_no_numbers_make_no_score(start: Start, odd: Any) -> None:
+    async def offer(request: web.Request, fields: dict[str, Any]) -> web.StreamResponse:
+        top = [{"token": "A", "logprob": odd}, {"token": "B", "logprob": -1.0}]
+        choice = {"message": {"content": "A"}, "logprobs": {"content": [{"top_logprobs": top}]}}
+        return web.json_response({"choices": [choice]})
+
+    adapter = load_adapter("openai", base_url=start(offer).url, choice_scoring="first_token", retries=0)
+    (response,) = adapter.score_choices([Request("r", ask("q").turns, choices=("A", "B"))])
+    adapter.close()
+    assert response.choice_scores is None
+    assert response.failure is not None
+    assert "log-probabilities cannot be read" in response.failure.message
+
+
 def test_a_server_without_log_probabilities_says_so(start: Start) -> None:
     adapter = load_adapter("openai", base_url=start().url, choice_scoring="first_token")
     (response,) = adapter.score_choices([Request("r", ask("q").turns, choices=("A", "B"))])

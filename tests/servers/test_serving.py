@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from server_tools import PROJECT, ask, picture, serving
 
 import run_eval
@@ -24,6 +26,8 @@ from model_adapters import load_adapter
 from model_adapters.contract import ModelAdapter, Request, Response
 from model_adapters.null import NullAdapter
 from model_adapters.serving.batcher import Batcher, Ticket
+from model_adapters.serving.errors import ProtocolError
+from model_adapters.serving.reading import READ, read_chat
 
 RED = "data:image/png;base64," + b64encode(picture("red").read()).decode()
 
@@ -258,6 +262,27 @@ def test_clients_that_leave_do_not_disturb_the_others() -> None:
                 head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
                 leaving.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
         assert call(url, "/chat/completions", body)[0] == 200
+
+
+FIELDS = [*sorted(READ), "tools", "logit_bias", "stream_options", "role", "content", "type", "text", "image_url", "url"]
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["user", RED])
+DOCUMENTS = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5)
+)
+
+
+@given(DOCUMENTS, st.booleans())
+def test_any_json_is_a_request_or_an_error_for_the_client(document: Any, usual: bool) -> None:
+    """Never an exception of another kind, which would be answered as a fault of the server."""
+    if usual and isinstance(document, dict):
+        document = {"messages": [{"role": "user", "content": "?"}], **document, "model": "m"}
+    refused = None
+    try:
+        read = read_chat(json.dumps(document).encode(), "m")
+        "".join(turn.text for turn in read.request.turns).encode()  # raises where half a character got through
+    except ProtocolError as error:
+        refused = error
+    assert refused is None or (400 <= refused.status < 500 and str(refused))
 
 
 # -- batching
