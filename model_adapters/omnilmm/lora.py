@@ -108,7 +108,8 @@ def merge_lora(
                 "both out of the adapter's target_modules, or save the merged checkpoint with untied matrices."
             )
         changes.setdefault(target, []).append(change)
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    told = {name: value for name, value in config.items() if name not in ("r", "rank_pattern")}  # as the weights say
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     digest.update(weights_fingerprint(stored).encode())
     return {name: ChangedFile(file, changes) for name, file in files.items()}, digest.hexdigest()
 
@@ -150,6 +151,12 @@ def _change(
         if set(tensors) != {"A", "B"} or any(tensor.dim() != 2 for tensor in tensors.values()):
             raise AdapterError(f"The adapter {folder} has no pair of matrices lora_A and lora_B for {module}.")
         down, up = tensors["A"], tensors["B"]
+        rank = _said(config, "rank_pattern", "r", module)
+        if down.shape[0] != up.shape[1] or rank not in (None, down.shape[0]):
+            raise AdapterError(
+                f"The adapter {folder} has matrices of rank {down.shape[0]} and {up.shape[1]} for {module}, and its "
+                f"{CONFIG} says {rank}. They are of different adapters; copy both from the same one."
+            )
         transposed = module.rpartition(".")[2] == "embed_tokens"
         change = Change(begin, rows, down, up, _scale(module, down.shape[0], config), transposed=transposed)
         given = (down.shape[1], up.shape[0]) if transposed else (up.shape[0], down.shape[1])
@@ -161,11 +168,14 @@ def _change(
     return target, change
 
 
+def _said(config: Mapping[str, Any], pattern: str, usual: str, module: str) -> Any:
+    """What a configuration says of one module: by the first pattern that fits its name, else of all."""
+    fitting = (value for name, value in config[pattern].items() if re.fullmatch(rf"(.*\.)?({name})", module))
+    return next(fitting, config[usual])
+
+
 def _scale(module: str, rank: int, config: Mapping[str, Any]) -> float:
-    alpha = next(
-        (value for name, value in config["alpha_pattern"].items() if re.fullmatch(rf"(.*\.)?({name})", module)),
-        config["lora_alpha"],
-    )
+    alpha = _said(config, "alpha_pattern", "lora_alpha", module)
     return float(alpha) / (math.sqrt(rank) if config["use_rslora"] else rank)
 
 
@@ -187,6 +197,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     kept = {"lora_alpha": raw.get("lora_alpha", 8), "use_rslora": bool(raw.get("use_rslora"))}
     kept |= {"alpha_pattern": raw.get("alpha_pattern") or {}}
+    kept |= {"r": raw.get("r"), "rank_pattern": raw.get("rank_pattern") or {}}
+    for alpha in (kept["lora_alpha"], *kept["alpha_pattern"].values()):
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
+            raise AdapterError(f"{path}: lora_alpha is {alpha!r}, expected a number. Copy the file again.")
     return kept | {"base_model_name_or_path": raw.get("base_model_name_or_path")}
 
 

@@ -150,6 +150,10 @@ def test_a_merged_adapter_changes_name_and_weights_of_the_identity(tiny_checkpoi
         ({LANGUAGE_TARGETS[0]: (32, 64)}, {}, ["shape [32, 64]", "has [64, 64]", "another size"]),
         ({LANGUAGE_TARGETS[0]: (64, 64)}, {"peft_type": "IA3"}, ["IA3 adapter", "merge_and_unload"]),
         ({LANGUAGE_TARGETS[0]: (64, 64)}, {"use_dora": True}, ["use_dora", "merge_and_unload"]),
+        ({LANGUAGE_TARGETS[0]: (64, 64)}, {"r": 7}, ["rank 3", "says 7", "different adapters"]),
+        ({LANGUAGE_TARGETS[0]: (64, 64)}, {"rank_pattern": {"q_proj": 5}}, ["rank 3", "says 5"]),
+        ({LANGUAGE_TARGETS[0]: (64, 64)}, {"lora_alpha": None}, ["lora_alpha is None", "expected a number"]),
+        ({LANGUAGE_TARGETS[0]: (64, 64)}, {"lora_alpha": float("nan")}, ["lora_alpha is nan"]),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused(
