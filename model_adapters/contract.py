@@ -261,8 +261,14 @@ def is_memory_full(error: BaseException) -> bool:
     """Whether an error says that memory, the device's or the host's, was not enough."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported
         return True
-    said = str(error).lower()  # torch's allocator of the host raises a plain RuntimeError
-    return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
+    # torch's allocator of the host raises a plain RuntimeError
+    return isinstance(error, RuntimeError) and tells_of_full_memory(str(error))
+
+
+def tells_of_full_memory(failure: str) -> bool:
+    """Whether the text of an error, its type's name in front or not, says the same."""
+    said = failure.lower()
+    return any(sign in said for sign in ("out of memory", "outofmemory", "memoryerror", "can't allocate memory"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from evals.metrics.base import COMBINE, Statistic
 
 CONTENT_DIGITS = 16  # of a content hash in score files: 64 bits tell apart far more samples than a task has
 
+FINISHED = ("complete", "incomplete")  # statuses of a run that has asked all it was to ask
+
 
 class RunLike(Protocol):
     """The part of :class:`evals.store.Run` that comparisons read."""

@@ -73,24 +73,25 @@ def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
         ComparisonError: other hardware or cases, or an invalid profile.
     """
     _require_comparable(a, b)
-    ratios: list[ProfileRatio] = []
+    found: list[tuple[ProfileRatio, float | None]] = []
     for tag in ("load_s", "cold_start_ms", "weights_mib"):
-        ratios += _ratio("process", tag, a.document["process"][tag], b.document["process"][tag], a.document["metrics"])
+        found += _ratio("process", tag, a.document["process"][tag], b.document["process"][tag], a.document["metrics"])
     cases = {case["name"]: case for case in b.document["cases"]}
     for case in a.document["cases"]:
         other = cases[case["name"]]["metrics"]
         for tag in COMPARED:
-            ratios += _ratio(case["name"], tag, case["metrics"][tag], other[tag], a.document["metrics"])
+            found += _ratio(case["name"], tag, case["metrics"][tag], other[tag], a.document["metrics"])
     notes = [f"{one.name}: {f['detail']}" for one in (a, b) for f in one.document["flags"] if f["severity"] != "note"]
-    if any(ratio.low is None for ratio in ratios):
+    if any(ratio.low is None for ratio, _ in found):
         notes.append(ONE_PROCESS)
-    return ProfileComparison(a.name, b.name, a.hardware_key, _judged(ratios), tuple(notes))
+    return ProfileComparison(a.name, b.name, a.hardware_key, _judged(found), tuple(notes))
 
 
-def _judged(ratios: Sequence[ProfileRatio]) -> tuple[ProfileRatio, ...]:
-    """The ratios with adjusted p and verdicts: of fifty quantities two or three leave their 95 % interval by chance."""
-    adjusted = holm([ratio.p_holm for ratio in ratios])
-    return tuple(replace(r, p_holm=p, verdict=_verdict(r, p)) for r, p in zip(ratios, adjusted, strict=True))
+def _judged(found: Sequence[tuple[ProfileRatio, float | None]]) -> tuple[ProfileRatio, ...]:
+    """Ratios, each given with its p, with adjusted p and verdict: of fifty quantities two or three leave their 95 %
+    interval by chance."""
+    adjusted = holm([p for _, p in found])
+    return tuple(replace(r, p_holm=p, verdict=_verdict(r, p)) for (r, _), p in zip(found, adjusted, strict=True))
 
 
 def _verdict(ratio: ProfileRatio, p: float | None) -> str:
@@ -120,8 +121,8 @@ def _require_comparable(a: Profile, b: Profile) -> None:
 
 def _ratio(
     case: str, tag: str, one: Mapping[str, Any], two: Mapping[str, Any], about: Mapping[str, Any]
-) -> list[ProfileRatio]:
-    """The ratio of geometric means with Welch's interval on the logs; nothing where a side has no value."""
+) -> list[tuple[ProfileRatio, float | None]]:
+    """The ratio of geometric means with Welch's interval on the logs, and its p; nothing where a side has no value."""
     sides = [[v for v in side["replicates"] if v is not None and v > 0] for side in (one, two)]
     if not all(sides):
         return []
@@ -130,7 +131,8 @@ def _ratio(
     low, high, p = _welch(logs, centre)
     ours, theirs = (math.exp(float(log.mean())) for log in logs)
     better = about[tag]["better"] or ""
-    return [ProfileRatio(case, tag, about[tag]["unit"], ours, theirs, math.exp(centre), low, high, p, better, "")]
+    unit = about[tag]["unit"]
+    return [(ProfileRatio(case, tag, unit, ours, theirs, math.exp(centre), low, high, None, better, ""), p)]
 
 
 def _welch(logs: Sequence[Any], centre: float) -> tuple[float | None, float | None, float | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from evals.compare.batches import halving_notes, rounding_notes
 from evals.compare.efficiency import hardware_note, run_ratios, task_ratios
-from evals.compare.evidence import Evidence, Joined, RunLike, join, load_evidence, take_units
+from evals.compare.evidence import FINISHED, Evidence, Joined, RunLike, join, load_evidence, take_units
 from evals.compare.identity import Mismatch, check_allowed, mismatches, require_comparable
 from evals.compare.records import CategoryComparison, Comparison, TaskComparison
 from evals.compare.sentences import overall_sentence, task_sentence, verdict_of
@@ -185,7 +185,7 @@ def _unfinished(*runs: RunLike) -> list[str]:
     return [
         f"{name} has not finished (status {status}): its scores are of what it had answered until then"
         for name, status in found
-        if status not in ("complete", "incomplete", None)
+        if status not in (*FINISHED, None)
     ]
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from evals.compare import Options, compare_runs
 from evals.compare.batches import usual_batch
-from evals.compare.evidence import RunLike
+from evals.compare.evidence import FINISHED, RunLike
 from evals.compare.identity import mismatches, require_comparable
 from evals.differences import differences
 from evals.errors import ComparisonError, SpecError, StoreError
@@ -176,7 +176,7 @@ def _write_document(folder: Path, document: dict[str, Any]) -> None:
 def require_finished(run: RunLike) -> None:
     """Raise :class:`StoreError` for a run that was broken off: what it did not ask is missing from its scores."""
     status = run.manifest.get("status")
-    if status not in ("complete", "incomplete"):
+    if status not in FINISHED:
         raise StoreError(
             f"{run.path} has status {status!r}: it has not finished. Run the same command again to finish it."
         )

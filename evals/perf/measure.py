@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 from evals.perf.timeline import RequestTimes, Window
 from evals.perf.workload import Workload
-from model_adapters.contract import ModelAdapter, Request, Response
+from model_adapters.contract import ModelAdapter, Request, Response, tells_of_full_memory
 from model_adapters.probe import Probe, RecordingClock, Span, TokenClock
 
 Clock = Callable[[], int]
-_OUT_OF_MEMORY = ("outofmemory", "out of memory", "memoryerror")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ class Bench:
         try:
             yield from self.adapter.score_choices(requests) if score else self.adapter.generate(requests)
         except Exception as error:
-            if _is_out_of_memory(type(error).__name__, str(error)):
+            if tells_of_full_memory(f"{type(error).__name__}: {error}"):
                 raise OutOfMemory(str(error)) from error
             raise
 
@@ -178,7 +177,7 @@ class Bench:
             if response.request_id in by_id
         ]
         for times in found:
-            if _is_out_of_memory("", times.failure):
+            if tells_of_full_memory(times.failure):
                 raise OutOfMemory(times.failure)
         sizes = [times.batch_size for times in found if times.batch_size is not None]
         expected = min(self.batch, len(asked))
@@ -216,11 +215,6 @@ def _request_times(
         told_ttft_ms=response.timing.ttft_ms,
         told_tpot_ms=response.timing.tpot_ms,
     )
-
-
-def _is_out_of_memory(kind: str, message: str) -> bool:
-    text = f"{kind} {message}".lower()
-    return any(sign in text for sign in _OUT_OF_MEMORY)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from evals.perf.sampler import Sampler
 from evals.perf.timeline import Case, CaseRecord, Counted, Flag, ProcessRecord, RequestTimes, Window
 from evals.perf.workload import Natural, Synthetic, Workload, find_scenarios
 from model_adapters import load_adapter
-from model_adapters.contract import ModelAdapter, Request, Response
+from model_adapters.contract import ModelAdapter, Request, Response, tells_of_full_memory
 from model_adapters.probe import Footprint, Probe
 from model_adapters.registry import adapter_class
 
@@ -90,7 +90,7 @@ def _load(side: Side) -> tuple[ModelAdapter, int]:
     except EvalError:
         raise
     except Exception as error:
-        if "out of memory" not in str(error).lower() and not isinstance(error, MemoryError):
+        if not tells_of_full_memory(f"{type(error).__name__}: {error}"):
             raise
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AdapterError(
