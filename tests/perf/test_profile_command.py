@@ -205,6 +205,8 @@ def test_an_interrupted_profile_says_that_it_begins_anew(sleepy, tmp_path):
     command = [sys.executable, str(PROJECT / "run_eval.py"), "profile", "--model", "sleepy", *SHORT, "--seconds", "60"]
     log = tmp_path / "stderr"
     with log.open("wb") as stderr:
+        # Tests that a shell runs in the background ignore Ctrl-C, and so would what they start.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
             [*command, "--out", str(tmp_path / "p")],
             stderr=stderr,
@@ -212,6 +214,7 @@ def test_an_interrupted_profile_says_that_it_begins_anew(sleepy, tmp_path):
             cwd=PROJECT,
             start_new_session=True,
         )
+        signal.signal(signal.SIGINT, before)
         while "short-answer b1 ..." not in log.read_text() and process.poll() is None:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
